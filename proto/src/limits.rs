@@ -1,0 +1,28 @@
+//! Bounds that belong to the languages themselves, each with its reason. Bounds of the running daemon
+//! (queues, sessions, times) are in the daemon's own `limits`.
+
+/// Longest plain line sent, in bytes of its encoding. Peers in the manner of `recvfrom(1024)` read no more and
+/// the kernel drops what they do not read.
+pub const PLAIN_LINE: usize = 1024;
+
+/// Longest text of a message in UTF-8 bytes; what is longer is a file.
+pub const TEXT: usize = 64 * 1024;
+
+/// Longest JSON-RPC line in bytes without its newline, either way: a message of [`TEXT`] bytes escaped to six
+/// times its size still fits.
+pub const RPC_LINE: usize = 1024 * 1024;
+
+/// Requests in one JSON-RPC batch.
+pub const RPC_BATCH: usize = 100;
+
+/// Events in one answer of `events.read`.
+pub const EVENTS_PAGE: u32 = 1000;
+
+/// Longest name of a peer or a room in bytes: one DNS label (RFC 1035, section 2.3.4).
+pub const NAME: usize = 63;
+
+/// Longest name of a cursor and longest idempotency key, in bytes: room for a path or a UUID with a prefix.
+pub const KEY: usize = 128;
+
+/// Topics in one filter.
+pub const TOPICS: usize = 32;

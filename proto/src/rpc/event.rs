@@ -1,0 +1,275 @@
+//! The entries of the log, as JSON: `{"seq":…,"at":…,"kind":…, …}`.
+//!
+//! What happens is an [`Event`]; numbered and timed it is a [`Record`]. netkitd writes an event's JSON once
+//! ([`Event::to_body`]), keeps it, and hands it out again without looking inside ([`write_line`]); filters read
+//! only the few members that they need.
+
+use crate::chat::plain::Encoding;
+use crate::ids::Seq;
+use crate::limits;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "kind")]
+pub enum Event {
+    /// A message arrived.
+    #[serde(rename = "message.received")]
+    Received {
+        /// Who sent it: `udp://ADDRESS:PORT` for a plain peer. Answers go there.
+        peer: String,
+        /// The room it was sent to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        room: Option<String>,
+        /// Whether the sender proved who it is. A plain peer can't.
+        verified: bool,
+        /// How the text was encoded; `hex` = the message was not text and `text` is its bytes in hex.
+        encoding: Encoding,
+        /// The text without its final newline.
+        text: String,
+        /// Whether this ended the conversation.
+        #[serde(default, skip_serializing_if = "is_false")]
+        bye: bool,
+    },
+    /// A message of ours was committed and will be sent. Its `seq` is the message's id.
+    #[serde(rename = "message.queued")]
+    Queued {
+        /// To whom.
+        peer: String,
+        /// To which room.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        room: Option<String>,
+        /// The text.
+        text: String,
+        /// Whether this ends the conversation.
+        #[serde(default, skip_serializing_if = "is_false")]
+        bye: bool,
+        /// When it will be given up.
+        expires: Timestamp,
+    },
+    /// A message of ours left this box. For a plain peer this is the last that is known of it.
+    #[serde(rename = "message.sent")]
+    Sent {
+        /// The message's id.
+        message: Seq,
+        /// To whom.
+        peer: String,
+    },
+    /// A message of ours was given up.
+    #[serde(rename = "message.expired")]
+    Expired {
+        /// The message's id.
+        message: Seq,
+        /// To whom it should have gone.
+        peer: String,
+        /// Whether it may have arrived all the same.
+        maybe_delivered: bool,
+    },
+    /// A message of ours can't be sent.
+    #[serde(rename = "message.refused")]
+    Refused {
+        /// The message's id.
+        message: Seq,
+        /// To whom it should have gone.
+        peer: String,
+        /// Why.
+        reason: String,
+    },
+    /// Events that a reader had not read yet are gone: retention removed them. Never stored; its `seq` is `to`.
+    #[serde(rename = "gap")]
+    Gap {
+        /// The first number that is gone.
+        from: Seq,
+        /// The last number that is gone.
+        to: Seq,
+        /// How many are gone.
+        lost: u64,
+    },
+    /// Something that a newer netkitd tells of.
+    #[serde(other, rename = "other")]
+    Other,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+impl Event {
+    /// The event's JSON object, as it is stored.
+    #[must_use]
+    pub fn to_body(&self) -> Box<str> {
+        // An object of strings, numbers and booleans always can be written.
+        serde_json::to_string(self).unwrap_or_else(|_| r#"{"kind":"other"}"#.to_owned()).into()
+    }
+
+    /// Whether this is a message that came without proof of who sent it: the first to go when room is needed.
+    #[must_use]
+    pub fn is_unverified(&self) -> bool {
+        matches!(self, Event::Received { verified: false, .. })
+    }
+}
+
+/// A numbered, timed event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Record {
+    /// Its number in the log.
+    pub seq: Seq,
+    /// When it was committed here.
+    pub at: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Appends a record's JSON to `out`, made of the body that [`Event::to_body`] gave.
+pub fn write_line(out: &mut String, seq: Seq, at: Timestamp, body: &str) {
+    let members = body.strip_prefix('{').unwrap_or(body);
+    // Writing to a String can't fail.
+    let _ = write!(out, r#"{{"seq":{seq},"at":"{at}",{members}"#);
+}
+
+/// Which events a reader wants. Nothing set: all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct Filter {
+    /// Kinds, or what they start with before a dot: `message` takes `message.received` too. `gap` always comes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub topics: Vec<String>,
+    /// The peer as events name it; `udp://HOST` takes every port of that host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// The room, without its `@`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room: Option<String>,
+    /// Only events at or after this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Timestamp>,
+    /// Only events before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// The members of a stored body that filters look at.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    peer: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    room: Option<Cow<'a, str>>,
+}
+
+impl Filter {
+    /// Whether this filter is within bounds.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        if self.topics.len() > limits::TOPICS {
+            return Err(format!("{} topics, at most {} are allowed", self.topics.len(), limits::TOPICS));
+        }
+        Ok(())
+    }
+
+    /// Whether an event with this time and stored body is wanted.
+    #[must_use]
+    pub fn matches(&self, at: Timestamp, body: &str) -> bool {
+        if self.after.is_some_and(|after| at < after) || self.until.is_some_and(|until| at >= until) {
+            return false;
+        }
+        if self.topics.is_empty() && self.peer.is_none() && self.room.is_none() {
+            return true;
+        }
+        let Ok(head) = serde_json::from_str::<Head<'_>>(body) else { return false };
+        (self.topics.is_empty() || self.topics.iter().any(|topic| is_topic_of(topic, &head.kind)))
+            && self.peer.as_deref().is_none_or(|want| head.peer.as_deref().is_some_and(|p| is_peer(want, p)))
+            && self.room.as_deref().is_none_or(|want| head.room.as_deref() == Some(want))
+    }
+}
+
+fn is_topic_of(topic: &str, kind: &str) -> bool {
+    kind.strip_prefix(topic).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// `want` is the peer itself, or its `udp://HOST` without port.
+fn is_peer(want: &str, peer: &str) -> bool {
+    peer == want
+        || (want.starts_with("udp://") && peer.rsplit_once(':').is_some_and(|(host, _)| host == want))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn received(peer: &str) -> Event {
+        Event::Received {
+            peer: peer.into(),
+            room: None,
+            verified: false,
+            encoding: Encoding::Utf8,
+            text: "a \"line\"\n\u{1b}[31m".into(),
+            bye: false,
+        }
+    }
+
+    #[test]
+    fn a_stored_body_becomes_the_records_line() {
+        let event = received("udp://10.0.0.9:9999");
+        let mut line = String::new();
+        write_line(&mut line, Seq(7), Timestamp(0), &event.to_body());
+        assert_eq!(
+            line,
+            "{\"seq\":7,\"at\":\"1970-01-01T00:00:00.000Z\",\"kind\":\"message.received\",\
+             \"peer\":\"udp://10.0.0.9:9999\",\"verified\":false,\"encoding\":\"utf-8\",\
+             \"text\":\"a \\\"line\\\"\\n\\u001b[31m\"}"
+        );
+        let record: Record = serde_json::from_str(&line).unwrap();
+        assert_eq!(record, Record { seq: Seq(7), at: Timestamp(0), event });
+    }
+
+    #[test]
+    fn kinds_of_a_newer_netkitd_are_read() {
+        let line = r#"{"seq":7,"at":"1970-01-01T00:00:00.000Z","kind":"download.done","id":4}"#;
+        assert_eq!(serde_json::from_str::<Record>(line).unwrap().event, Event::Other);
+    }
+
+    #[test]
+    fn filters_take_what_they_name() {
+        let body = received("udp://10.0.0.9:9999").to_body();
+        let by = |topics: &[&str], peer: Option<&str>, room: Option<&str>| Filter {
+            topics: topics.iter().map(|&t| t.to_owned()).collect(),
+            peer: peer.map(str::to_owned),
+            room: room.map(str::to_owned),
+            ..Filter::default()
+        };
+        for (filter, expected) in [
+            (by(&[], None, None), true),
+            (by(&["message"], None, None), true),
+            (by(&["message.received"], None, None), true),
+            (by(&["mess"], None, None), false),
+            (by(&["message.sent", "gap"], None, None), false),
+            (by(&[], Some("udp://10.0.0.9:9999"), None), true),
+            (by(&[], Some("udp://10.0.0.9"), None), true),
+            (by(&[], Some("udp://10.0.0.9:999"), None), false),
+            (by(&[], Some("udp://10.0.0"), None), false),
+            (by(&[], Some("10.0.0.9"), None), false),
+            (by(&[], None, Some("ops")), false),
+        ] {
+            assert_eq!(filter.matches(Timestamp(5), &body), expected, "{filter:?}");
+        }
+        let v6 = received("udp://[fe80::1]:9").to_body();
+        assert!(by(&[], Some("udp://[fe80::1]"), None).matches(Timestamp(5), &v6));
+        let span = |after, until| Filter { after, until, ..Filter::default() };
+        assert!(span(Some(Timestamp(5)), Some(Timestamp(6))).matches(Timestamp(5), &body));
+        assert!(!span(Some(Timestamp(6)), None).matches(Timestamp(5), &body));
+        assert!(!span(None, Some(Timestamp(5))).matches(Timestamp(5), &body));
+    }
+}
