@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary `netkitd`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    netkit_daemon::main()
+}

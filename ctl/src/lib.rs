@@ -1,1 +1,41 @@
+//! netkitctl, the command: sends lines, tails what arrives, asks how netkitd is doing. The binary is a ten-line
+//! main around [`main`].
+//!
+//! `cli` reads the command line and hands it to one file of `cmd` per verb; `client` talks with netkitd, `listener`
+//! keeps a subscription alive, `output`, `format` and `exit` are what people and scripts see. There is one thread
+//! (but for `chat` at a terminal), no tokio and no TLS, and nothing is done at start that the verb does not need.
 
+mod cli;
+mod client;
+mod cmd;
+mod exit;
+#[cfg(test)]
+mod fake;
+mod format;
+mod listener;
+mod output;
+mod time;
+mod unreachable;
+mod wait;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Runs netkitctl with the process's arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = e.print(); // a reader of --help that left is no failure
+            return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(exit::Exit::Usage as u8));
+        }
+    };
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.tell();
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The command line: which verb, and what holds for all of them. Flags of one verb are declared in that verb's
+//! file; each file turns its flags into settings, and nothing below sees flags.
+
+use crate::client::Client;
+use crate::cmd::{chat, completions, rpc, send, status, tail};
+use crate::exit::Outcome;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Talks to the machines of the LAN through netkitd
+#[derive(Debug, Parser)]
+#[command(name = "netkitctl", version, max_term_width = 100, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    /// netkitd's socket [default: $NETKIT_SOCKET, else your own netkitd's, else the system's]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Print for programs: one JSON object a line
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 failed, 2 usage, 3 netkitd not reachable, 4 not found, 5 refused,
+6 not delivered or not finished in time, 8 no space, 130 Ctrl-C.
+Data goes to stdout, talk to stderr. `netkitctl VERB --help` shows examples.";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Send(send::Args),
+    Tail(tail::Args),
+    Chat(chat::Args),
+    Status(status::Args),
+    Rpc(rpc::Args),
+    Completions(completions::Args),
+}
+
+/// What holds for every verb.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    /// netkitd's socket.
+    pub socket: PathBuf,
+    /// Print for programs.
+    pub json: bool,
+}
+
+impl Context {
+    /// Begins a session with netkitd.
+    ///
+    /// # Errors
+    /// See [`Client::connect`].
+    pub(crate) fn connect(&self) -> Outcome<Client> {
+        Client::connect(&self.socket)
+    }
+}
+
+impl Cli {
+    /// Does what the command line asks.
+    ///
+    /// # Errors
+    /// What the verb failed at.
+    pub(crate) fn run(self) -> Outcome {
+        let socket = choose_socket(
+            self.socket,
+            |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from),
+            |path| path.exists(),
+        );
+        let context = Context { socket, json: self.json };
+        match self.verb {
+            Verb::Send(args) => send::run(&context, args),
+            Verb::Tail(args) => tail::run(&context, args),
+            Verb::Chat(args) => chat::run(&context, args),
+            Verb::Status(args) => status::run(&context, args),
+            Verb::Rpc(args) => rpc::run(&context, args),
+            Verb::Completions(args) => completions::run(args),
+        }
+    }
+}
+
+/// The flag, else the environment, else a user's own netkitd where there is one, else the system's.
+fn choose_socket(
+    flag: Option<PathBuf>,
+    environment: impl Fn(&str) -> Option<PathBuf>,
+    exists: impl Fn(&PathBuf) -> bool,
+) -> PathBuf {
+    flag.or_else(|| environment("NETKIT_SOCKET"))
+        .or_else(|| environment("XDG_RUNTIME_DIR").map(|dir| dir.join("netkit/netkitd.sock")).filter(exists))
+        .unwrap_or_else(|| PathBuf::from("/run/netkit/netkitd.sock"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_its_line_and_verbs_have_examples() {
+        for verb in Cli::command().get_subcommands() {
+            assert!(verb.get_about().is_some(), "{}", verb.get_name());
+            assert!(verb.get_after_help().is_some(), "{}", verb.get_name());
+            for arg in verb.get_arguments() {
+                assert!(arg.get_help().is_some(), "{} {}", verb.get_name(), arg.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn the_socket_is_the_nearest_one_named() {
+        let system = "/run/netkit/netkitd.sock";
+        for (flag, variable, own, expected) in [
+            (Some("/f"), Some("/v"), true, "/f"),
+            (None, Some("/v"), true, "/v"),
+            (None, None, true, "/run/user/7/netkit/netkitd.sock"),
+            (None, None, false, system),
+        ] {
+            let environment = |name: &str| match name {
+                "NETKIT_SOCKET" => variable.map(PathBuf::from),
+                _ => Some("/run/user/7".into()),
+            };
+            let chosen = choose_socket(flag.map(PathBuf::from), environment, |_| own);
+            assert_eq!(chosen, PathBuf::from(expected));
+        }
+        assert_eq!(choose_socket(None, |_| None, |_| true), PathBuf::from(system));
+    }
+}

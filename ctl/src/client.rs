@@ -1,0 +1,261 @@
+//! A session with netkitd: calls, batches and the notifications of subscriptions, one thread, blocking. Every verb
+//! that needs netkitd goes through here. Starting again after netkitd went away is in `follow`.
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::unreachable;
+use crate::wait::{self, Ready};
+use interprocess::local_socket::{GenericFilePath, Stream, prelude::*};
+use netkit_proto::limits;
+use netkit_proto::rpc::call::Call;
+use netkit_proto::rpc::code::Error;
+use netkit_proto::rpc::line::{Line, LineBuffer};
+use netkit_proto::rpc::message::{self, Received};
+use rustix::fd::{AsFd, BorrowedFd};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Instant;
+
+/// Bytes asked of the socket at once.
+const READ: usize = 64 * 1024;
+
+/// What became of a call.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// netkitd went away, so whether it did what was asked is not known.
+    #[error("netkitd went away: {0}")]
+    Lost(io::Error),
+    /// netkitd answered that it can't.
+    #[error("{0}")]
+    Answer(Error),
+    /// What answered does not speak netkit's language.
+    #[error("netkitd sent {0}")]
+    Protocol(String),
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Failure {
+        match error {
+            CallError::Answer(error) => error.into(),
+            CallError::Lost(_) => Failure::new(Exit::Unreachable, error.to_string())
+                .hint("whether the last request was carried out is not known; see: systemctl status netkitd"),
+            CallError::Protocol(_) => Failure::new(Exit::Failed, error.to_string())
+                .hint("is netkitctl as new as netkitd? compare netkitctl --version with netkitctl status"),
+        }
+    }
+}
+
+/// A session with netkitd.
+#[derive(Debug)]
+pub(crate) struct Client {
+    stream: Stream,
+    lines: LineBuffer,
+    last_id: u64,
+    /// `params` of `events.event` that came while an answer was awaited.
+    notifications: VecDeque<Box<RawValue>>,
+}
+
+impl Client {
+    /// Connects to the socket at `path`.
+    ///
+    /// # Errors
+    /// Why there is no netkitd to talk to, with what to do about it.
+    pub(crate) fn connect(path: &Path) -> Outcome<Client> {
+        let stream = path.to_fs_name::<GenericFilePath>().and_then(Stream::connect);
+        let stream = stream.map_err(|e| unreachable::explain(path, &e))?;
+        Ok(Client {
+            stream,
+            lines: LineBuffer::new(limits::RPC_LINE),
+            last_id: 0,
+            notifications: VecDeque::new(),
+        })
+    }
+
+    /// Calls a method and waits for what it answers.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub(crate) fn call<C: Call>(&mut self, params: &C) -> Result<C::Answer, CallError> {
+        let answer = self.call_raw(C::METHOD, params)?;
+        serde_json::from_str(answer.get())
+            .map_err(|e| CallError::Protocol(format!("an answer to {} that is none: {e}", C::METHOD)))
+    }
+
+    /// Calls a method by its name and gives its answer as it came.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub(crate) fn call_raw<P: Serialize>(
+        &mut self,
+        method: &str,
+        params: &P,
+    ) -> Result<Box<RawValue>, CallError> {
+        let id = self.next_id();
+        let mut line = write_request(id, method, params)?;
+        line.push('\n');
+        self.write(&line)?;
+        loop {
+            match self.read_message()? {
+                Message::Answers(answers) => {
+                    if let Some((_, answer)) =
+                        answers.into_iter().find(|(of, _)| of.is_none_or(|of| of == id))
+                    {
+                        return answer.map_err(CallError::Answer);
+                    }
+                }
+                Message::Notification(params) => self.notifications.push_back(params),
+            }
+        }
+    }
+
+    /// Sends many calls of one method as one batch and gives their answers in the same order.
+    ///
+    /// # Errors
+    /// See [`CallError`]; the failures of single calls stand at their places.
+    pub(crate) fn batch<C: Call>(&mut self, calls: &[C]) -> Result<Vec<Result<C::Answer, Error>>, CallError> {
+        let first = self.last_id + 1;
+        let requests: Result<Vec<String>, CallError> =
+            calls.iter().map(|call| write_request(self.next_id(), C::METHOD, call)).collect();
+        self.write(&format!("[{}]\n", requests?.join(",")))?;
+        let mut found: Vec<Option<Result<C::Answer, Error>>> = calls.iter().map(|_| None).collect();
+        while found.iter().any(Option::is_none) {
+            match self.read_message()? {
+                Message::Notification(params) => self.notifications.push_back(params),
+                Message::Answers(answers) => {
+                    for (id, answer) in answers {
+                        let Some(id) = id else {
+                            // Without an id it answers the batch as a whole, and that can only be a failure.
+                            return Err(answer.map_or_else(CallError::Answer, |_| unasked()));
+                        };
+                        let place = id.checked_sub(first).and_then(|i| usize::try_from(i).ok());
+                        let place = place.and_then(|i| found.get_mut(i)).ok_or_else(unasked)?;
+                        *place = Some(match answer {
+                            Err(error) => Err(error),
+                            Ok(raw) => Ok(serde_json::from_str(raw.get())
+                                .map_err(|e| CallError::Protocol(format!("an answer that is none: {e}")))?),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The next notification that has arrived already, without waiting.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub(crate) fn arrived(&mut self) -> Result<Option<Box<RawValue>>, CallError> {
+        loop {
+            if let Some(params) = self.notifications.pop_front() {
+                return Ok(Some(params));
+            }
+            match self.lines.next_line() {
+                None => return Ok(None),
+                Some(line) => {
+                    if let Message::Notification(params) = understand(line)? {
+                        self.notifications.push_back(params);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until the socket holds something; `false` where `deadline` came first.
+    ///
+    /// # Errors
+    /// [`CallError::Lost`].
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Result<bool, CallError> {
+        let ready = wait::readable(&[self.fd()], None, deadline).map_err(CallError::Lost)?;
+        Ok(matches!(ready, Ready::Input(_)))
+    }
+
+    /// Takes in what the socket holds; waits where it holds nothing.
+    ///
+    /// # Errors
+    /// [`CallError::Lost`].
+    pub(crate) fn fill(&mut self) -> Result<(), CallError> {
+        let mut chunk = [0; READ];
+        loop {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Err(CallError::Lost(io::Error::other("it closed the connection"))),
+                Ok(n) => {
+                    self.lines.push(&chunk[..n]);
+                    return Ok(());
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(CallError::Lost(e)),
+            }
+        }
+    }
+
+    /// For waiting on the session together with other things.
+    #[must_use]
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        let Stream::UdSocket(stream) = &self.stream;
+        stream.inner().as_fd()
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    fn write(&mut self, text: &str) -> Result<(), CallError> {
+        self.stream.write_all(text.as_bytes()).map_err(CallError::Lost)
+    }
+
+    fn read_message(&mut self) -> Result<Message, CallError> {
+        loop {
+            if let Some(line) = self.lines.next_line() {
+                return understand(line);
+            }
+            self.fill()?;
+        }
+    }
+}
+
+/// An answer, and the id of the request it belongs to; no id where netkitd could not tell.
+type Answer = (Option<u64>, Result<Box<RawValue>, Error>);
+
+enum Message {
+    Answers(Vec<Answer>),
+    Notification(Box<RawValue>),
+}
+
+fn understand(line: Line) -> Result<Message, CallError> {
+    let Line::Complete(line) = line else {
+        return Err(CallError::Protocol(format!("a line of more than {} bytes", limits::RPC_LINE)));
+    };
+    let strange = |e: serde_json::Error| CallError::Protocol(format!("a line that is not JSON-RPC: {e}"));
+    if line.trim_ascii_start().starts_with(b"[") {
+        let batch: Vec<Received<'_>> = serde_json::from_slice(&line).map_err(strange)?;
+        return Ok(Message::Answers(batch.into_iter().map(answer).collect::<Result<_, _>>()?));
+    }
+    let received: Received<'_> = serde_json::from_slice(&line).map_err(strange)?;
+    if received.method.is_some() {
+        let params = received.params.unwrap_or(RawValue::NULL).to_owned();
+        return Ok(Message::Notification(params));
+    }
+    Ok(Message::Answers(vec![answer(received)?]))
+}
+
+fn answer(received: Received<'_>) -> Result<Answer, CallError> {
+    let id = received.id.and_then(|id| id.get().parse().ok());
+    match (received.error, received.result) {
+        (Some(error), _) => Ok((id, Err(error))),
+        (None, Some(result)) => Ok((id, Ok(result.to_owned()))),
+        (None, None) => Err(CallError::Protocol("an answer without result and error".into())),
+    }
+}
+
+fn unasked() -> CallError {
+    CallError::Protocol("an answer to what was not asked".into())
+}
+
+fn write_request<P: Serialize>(id: u64, method: &str, params: &P) -> Result<String, CallError> {
+    message::request(id, method, params)
+        .map_err(|e| CallError::Protocol(format!("nothing, since {method} could not be written: {e}")))
+}

@@ -1,0 +1,91 @@
+//! `netkitctl chat DEST`: a conversation. At a terminal with a line editor (`terminal`), else plain lines in and out
+//! (`pipe`); both speak through `speaker`.
+
+mod pipe;
+mod speaker;
+mod terminal;
+
+use super::delivery;
+use crate::cli::Context;
+use crate::exit::{Exit, Failure, Outcome};
+use netkit_proto::name::Destination;
+use netkit_proto::rpc::event::Filter;
+use std::io::IsTerminal;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+/// Talk with a peer; `bye` or Ctrl-D ends it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  netkitctl chat udp://10.0.0.9:7890
+  (echo hello; sleep 5) | netkitctl chat udp://10.0.0.9:7890 > answers.txt
+
+At a terminal what the peer sends appears above the line you type. On a pipe each line of stdin is a
+message and each message a line of stdout. `bye` is sent and ends it; Ctrl-D ends it without a word.")]
+pub(crate) struct Args {
+    /// With whom: udp://HOST:PORT
+    dest: String,
+}
+
+/// With whom, and where netkitd is.
+#[derive(Clone, Debug)]
+struct Settings {
+    socket: PathBuf,
+    /// As events name it.
+    peer: String,
+}
+
+impl Settings {
+    /// What this peer sends, and what became of what it was sent.
+    fn live(&self) -> Filter {
+        let kinds = [&delivery::TOPICS[..], &["message.received"]].concat();
+        Filter { peer: Some(self.peer.clone()), ..delivery::topics(&kinds) }
+    }
+}
+
+/// Talks until one side ends it.
+pub(crate) fn run(context: &Context, args: Args) -> Outcome {
+    let settings = Settings { socket: context.socket.clone(), peer: as_events_name_it(&args.dest)? };
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        terminal::run(&settings)
+    } else {
+        pipe::run(&settings)
+    }
+}
+
+/// A plain peer is known by its address, so a host name is resolved here, once: whatever it means later, this
+/// conversation stays with one peer. What is no `udp://` is left for netkitd to judge.
+fn as_events_name_it(dest: &str) -> Outcome<String> {
+    let parsed: Destination = dest.parse().map_err(|e| Failure::new(Exit::Usage, format!("{dest}: {e}")))?;
+    let Destination::Plain { host, port } = parsed else { return Ok(dest.to_owned()) };
+    if host.contains('%') {
+        return Ok(dest.to_owned()); // an address with its interface, which the standard parser does not know
+    }
+    let not_found = |why: String| Failure::new(Exit::NotFound, format!("looking up {host}: {why}"));
+    let mut addresses = (host.as_str(), port).to_socket_addrs().map_err(|e| not_found(e.to_string()))?;
+    let address = addresses.next().ok_or_else(|| not_found("it has no address".into()))?;
+    // As netkitd writes it: an IPv4 address in IPv6 clothes is an IPv4 address.
+    Ok(format!("udp://{}", SocketAddr::new(address.ip().to_canonical(), address.port())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_peer_is_known_by_its_address() {
+        for (dest, expected) in [
+            ("udp://10.0.0.9:9", Ok("udp://10.0.0.9:9")),
+            ("udp://[0::1]:9", Ok("udp://[::1]:9")),
+            ("udp://[::ffff:10.0.0.9]:9", Ok("udp://10.0.0.9:9")),
+            ("udp://[fe80::1%eth0]:9", Ok("udp://[fe80::1%eth0]:9")),
+            ("bob", Ok("bob")),
+            ("udp://10.0.0.9", Err(Exit::Usage)),
+            ("udp://no-such-host.invalid:9", Err(Exit::NotFound)),
+        ] {
+            let found = as_events_name_it(dest).map_err(|f| f.exit);
+            assert_eq!(found.as_deref(), expected.as_deref(), "{dest}");
+        }
+    }
+}

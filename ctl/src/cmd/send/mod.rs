@@ -1,0 +1,189 @@
+//! `netkitctl send DEST [TEXT|-]`: commits messages, and with `--wait` sees them off. Where the text comes from is
+//! in `input`.
+
+mod input;
+
+use super::delivery::{self, Pending};
+use crate::cli::Context;
+use crate::client::Client;
+use crate::exit::{Exit, Failure, Outcome, common};
+use crate::listener::Listener;
+use crate::output::{Out, say, say_hint};
+use crate::time::parse_duration;
+use input::{BadLine, Lines, Source};
+use netkit_proto::ids::Seq;
+use netkit_proto::name::Key;
+use netkit_proto::rpc::call::{ChatSend, Sent};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// Send a message; exit 0 means that netkitd has it on disk
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  netkitctl send udp://10.0.0.9:7890 'backup done'
+  df -h | netkitctl send udp://10.0.0.9:7890            all of it as one message
+  tail -f app.log | netkitctl send -l udp://10.0.0.9:7890
+  netkitctl send --wait=10 udp://10.0.0.9:7890 hi || echo 'not sent yet'")]
+pub(crate) struct Args {
+    /// Where to: NAME, NAME~prefix, @room, @all or udp://HOST:PORT
+    dest: String,
+    /// The message; - or nothing takes it from stdin
+    text: Option<String>,
+    /// Send each line of stdin as a message of its own
+    #[arg(short, long)]
+    lines: bool,
+    /// Wait until it is delivered (to a plain peer: sent), 60 s or this long
+    #[arg(long, value_name = "SECS", num_args = 0..=1, require_equals = true, default_missing_value = "60",
+          value_parser = parse_duration)]
+    wait: Option<Duration>,
+    /// Give it up if it can't be sent within this time [default: 7d]
+    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    expire: Option<Duration>,
+    /// Send only once however often this is repeated; with -l, line N has the key KEY:N
+    #[arg(long, value_name = "KEY")]
+    key: Option<Key>,
+}
+
+struct Settings {
+    dest: String,
+    source: Source,
+    wait: Option<Duration>,
+    /// In seconds.
+    expire: Option<u64>,
+    key: Option<Key>,
+}
+
+fn resolve(args: Args, stdin_is_terminal: bool) -> Outcome<Settings> {
+    let source = input::source(args.text, args.lines, stdin_is_terminal)?;
+    // Rounded up: a message must not be given up before its time.
+    let expire = args.expire.map(|time| time.as_secs() + u64::from(time.subsec_nanos() > 0));
+    Ok(Settings { dest: args.dest, source, wait: args.wait, expire, key: args.key })
+}
+
+/// Sends.
+pub(crate) fn run(context: &Context, args: Args) -> Outcome {
+    let settings = resolve(args, std::io::stdin().is_terminal())?;
+    // Before netkitd is asked for: that there is nothing to send is so with and without it.
+    let text = match &settings.source {
+        Source::Text(text) => Some(text.clone()),
+        Source::Stdin => Some(input::read_all(std::io::stdin().lock())?),
+        Source::Lines => None,
+    };
+    let mut sending = Sending {
+        client: context.connect()?,
+        out: Out::stdout(),
+        json: context.json,
+        committed: Vec::new(),
+        failures: Vec::new(),
+        settings: &settings,
+    };
+    match text {
+        Some(text) => sending.one(text)?,
+        None => sending.lines(Lines::new(std::io::stdin().lock()))?,
+    }
+    let waited = match settings.wait {
+        Some(time) => see_off(context, &sending.committed, Instant::now() + time),
+        None => Ok(()),
+    };
+    // One verdict over everything: lines that were not taken, and messages that did not get away.
+    if let Err(failure) = &waited {
+        sending.failures.push(failure.exit);
+    }
+    match common(sending.failures) {
+        None => Ok(()),
+        Some(exit) => Err(waited.err().map_or(Failure::silent(exit), |failure| Failure { exit, ..failure })),
+    }
+}
+
+struct Sending<'a> {
+    client: Client,
+    out: Out,
+    json: bool,
+    committed: Vec<Seq>,
+    /// Of lines, each told already.
+    failures: Vec<Exit>,
+    settings: &'a Settings,
+}
+
+impl Sending<'_> {
+    fn request(&self, text: String, key: Option<Key>) -> ChatSend {
+        ChatSend { to: self.settings.dest.clone(), text, key, expire: self.settings.expire }
+    }
+
+    fn one(&mut self, text: String) -> Outcome {
+        let request = self.request(text, self.settings.key.clone());
+        let sent = self.client.call(&request)?;
+        self.done(&sent)?;
+        self.out.flush()
+    }
+
+    /// Sends what has arrived as one batch, waits until it is committed, takes what arrived meanwhile: a lone line
+    /// goes out at once, a stream goes in full batches.
+    fn lines(&mut self, mut lines: Lines<impl std::io::Read>) -> Outcome {
+        while let Some(batch) = lines.next_batch()? {
+            let mut numbers = Vec::with_capacity(batch.len());
+            let mut requests = Vec::with_capacity(batch.len());
+            for (number, line) in batch {
+                match line.and_then(|text| Ok((text, self.line_key(number)?))) {
+                    Err(BadLine(why)) => self.failed(number, &Failure::new(Exit::Failed, why)),
+                    Ok((text, key)) => {
+                        numbers.push(number);
+                        requests.push(self.request(text, key));
+                    }
+                }
+            }
+            if requests.is_empty() {
+                continue;
+            }
+            let answers = self.client.batch(&requests).map_err(|e| {
+                let first = numbers.first().copied().unwrap_or_default();
+                let failure = Failure::from(e);
+                let message = format!("from line {first} on: {}", failure.message);
+                Failure { message, ..failure }
+            })?;
+            for (number, answer) in numbers.into_iter().zip(answers) {
+                match answer {
+                    Ok(sent) => self.done(&sent)?,
+                    Err(error) => self.failed(number, &error.into()),
+                }
+            }
+            self.out.flush()?;
+        }
+        Ok(())
+    }
+
+    fn line_key(&self, number: u64) -> Result<Option<Key>, BadLine> {
+        let key = self.settings.key.as_ref().map(|key| format!("{key}:{number}").parse()).transpose();
+        key.map_err(|e: netkit_proto::name::NameError| BadLine(e.to_string()))
+    }
+
+    fn done(&mut self, sent: &Sent) -> Outcome {
+        if self.settings.wait.is_some() {
+            self.committed.push(sent.id);
+        }
+        if !self.json {
+            return Ok(());
+        }
+        let json = serde_json::to_string(sent);
+        self.out.json(&json.map_err(|e| Failure::new(Exit::Failed, format!("writing JSON: {e}")))?)
+    }
+
+    fn failed(&mut self, number: u64, failure: &Failure) {
+        say(&format!("line {number}: {}", failure.message));
+        if let Some(hint) = &failure.hint {
+            say_hint(hint);
+        }
+        self.failures.push(failure.exit);
+    }
+}
+
+/// Waits until `messages` are sent. What happened to them since they were committed is in the log.
+fn see_off(context: &Context, messages: &[Seq], deadline: Instant) -> Outcome {
+    let Some(first) = messages.iter().min() else { return Ok(()) };
+    let mut pending = Pending::default();
+    messages.iter().for_each(|&message| pending.add(message));
+    let filter = delivery::topics(&delivery::TOPICS);
+    let mut listener = Listener::open(context.socket.clone(), filter, Some(*first))?;
+    pending.wait(&mut listener, deadline)
+}

@@ -1,0 +1,146 @@
+//! `netkitctl status`: how netkitd is doing, in a few aligned lines or as one JSON object.
+
+use crate::cli::Context;
+use crate::exit::Outcome;
+use crate::output::{Out, escape_line};
+use crate::time::{show_duration, show_time};
+use jiff::Zoned;
+use netkit_proto::rpc::call::{Access, Call, Dropped, NodeStatus, Status};
+use std::time::Duration;
+
+/// Show how netkitd is doing
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  netkitctl status
+  netkitctl status --json | jq .chat.received")]
+pub(crate) struct Args {}
+
+/// Asks and prints.
+pub(crate) fn run(context: &Context, Args {}: Args) -> Outcome {
+    let mut client = context.connect()?;
+    let mut out = Out::stdout();
+    if context.json {
+        let answer = client.call_raw(NodeStatus::METHOD, &NodeStatus {})?;
+        out.json(answer.get())?;
+    } else {
+        let status = client.call(&NodeStatus {})?;
+        for (name, value) in rows(&status, &Zoned::now()) {
+            out.line(&format!("{name:<9} {}", escape_line(&value)))?;
+        }
+    }
+    out.flush()
+}
+
+fn rows(status: &Status, now: &Zoned) -> Vec<(&'static str, String)> {
+    let Status { log, chat, control, .. } = status;
+    let age = now.timestamp().as_millisecond().saturating_sub(status.started.0);
+    let up = show_duration(Duration::from_millis(age.try_into().unwrap_or(0)));
+    let mut rows = vec![
+        ("name", status.name.clone()),
+        ("netkitd", format!("{}, process {}", status.version, status.pid)),
+        ("up", format!("{up}, since {}", show_time(status.started, now))),
+    ];
+    if let Some(trouble) = &log.trouble {
+        rows.push(("TROUBLE", trouble.clone()));
+    }
+    let unverified =
+        if log.unverified > 0 { format!(", {} unverified", log.unverified) } else { String::new() };
+    rows.push((
+        "log",
+        format!("{} events up to {}, {}{unverified}", log.events, log.head, show_bytes(log.bytes)),
+    ));
+    let plain = if chat.plain { "" } else { ", plain lines are off" };
+    rows.push((
+        "chat",
+        format!(
+            "{}: {} received, {} sent, {} queued{plain}",
+            chat.listen, chat.received, chat.sent, chat.queued
+        ),
+    ));
+    rows.extend(show_drops(&chat.dropped).map(|drops| ("dropped", drops)));
+    let may = match status.access {
+        Access::Operator => "you may operate",
+        Access::Reader => "you may read",
+    };
+    let refused = if control.refused > 0 { format!(", {} refused", control.refused) } else { String::new() };
+    rows.push(("control", format!("{}: {} open{refused}, {may}", control.socket, control.sessions)));
+    if control.log_lines_dropped > 0 {
+        let lost = format!("{} lines lost, the journal did not take them", control.log_lines_dropped);
+        rows.push(("journal", lost));
+    }
+    rows
+}
+
+/// What was dropped and where, if anything was.
+fn show_drops(dropped: &Dropped) -> Option<String> {
+    let drops: Vec<String> = [
+        (dropped.kernel, "by the kernel (the buffer was full)"),
+        (dropped.saturated, "over their share while netkitd was saturated"),
+        (dropped.not_allowed, "from outside chat.allow"),
+        (dropped.not_accepted, "not accepted"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, why)| format!("{count} {why}"))
+    .collect();
+    (!drops.is_empty()).then(|| drops.join(", "))
+}
+
+fn show_bytes(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} bytes");
+    }
+    let mut tenths = bytes.saturating_mul(10) / 1024;
+    let mut unit = 0;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_happened_is_told() {
+        let now: Zoned = "2026-11-23T08:30:00+00:00[UTC]".parse().unwrap();
+        let mut status: Status = serde_json::from_value(serde_json::json!({
+            "name": "box1", "version": "0.1.0", "pid": 7, "started": "2026-11-22T08:00:00Z", "access": "operator",
+            "log": { "epoch": 1, "head": 9, "events": 9, "bytes": 2048, "unverified": 0 },
+            "chat": { "listen": "[::]:7890", "plain": true, "received": 1, "sent": 2, "queued": 0,
+                "dropped": { "kernel": 0, "saturated": 0, "not_allowed": 0, "not_accepted": 0 } },
+            "control": { "socket": "/run/x", "sessions": 1, "refused": 0, "log_lines_dropped": 0 },
+        }))
+        .unwrap();
+        let lines = |status: &Status| {
+            rows(status, &now).iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            lines(&status),
+            [
+                "name: box1",
+                "netkitd: 0.1.0, process 7",
+                "up: 1 d 0 h, since 2026-11-22 08:00:00",
+                "log: 9 events up to 9, 2.0 KiB",
+                "chat: [::]:7890: 1 received, 2 sent, 0 queued",
+                "control: /run/x: 1 open, you may operate",
+            ]
+        );
+        status.log.trouble = Some("the disk is full".into());
+        status.chat.dropped.kernel = 3;
+        let lines = lines(&status);
+        assert!(lines.contains(&"TROUBLE: the disk is full".to_owned()));
+        assert!(lines.iter().any(|line| line.starts_with("dropped: 3 by the kernel")));
+    }
+
+    #[test]
+    fn sizes_are_shown_in_the_largest_fitting_unit() {
+        for (bytes, text) in [(0, "0 bytes"), (1536, "1.5 KiB"), (1 << 20, "1.0 MiB"), (5 << 40, "5.0 TiB")] {
+            assert_eq!(show_bytes(bytes), text);
+        }
+    }
+}

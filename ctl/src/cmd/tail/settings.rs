@@ -1,0 +1,206 @@
+//! The flags of `tail` and what they mean. Nothing else in `tail` sees flags.
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::format::Format;
+use crate::time::{parse_duration, parse_when};
+use jiff::Zoned;
+use netkit_proto::name::CursorName;
+use netkit_proto::rpc::event::Filter;
+use regex::Regex;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Print messages that arrived, and with -f those that arrive
+#[derive(Debug, Default, clap::Args)]
+#[command(after_help = "\
+Examples:
+  netkitctl tail -f                                     the last 10, then what comes
+  netkitctl tail -S 2h -p 10.0.0.9 -g 'backup (done|failed)'
+  netkitctl tail -n 0 -C 1 -W 30 -o cat                 wait for one message, at most 30 s
+  netkitctl tail -f --cursor bot --exec 'netkitctl send \"$NETKIT_PEER\" -'
+
+WHEN is 10m, \"2h ago\", today, yesterday, 08:00, 2026-11-23, \"2026-11-23 08:00\" or RFC 3339.
+A cursor is a place in the log with a name: the next tail with it goes on where this one ended.
+CMD gets the text on stdin, and NETKIT_SEQ, NETKIT_AT, NETKIT_KIND, NETKIT_PEER, NETKIT_ROOM,
+NETKIT_VERIFIED and NETKIT_ENCODING in its environment; where it fails, tail ends.")]
+pub(crate) struct Args {
+    /// Wait for what comes
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Print at most so many of the past [default: 10; all with -S or a cursor]
+    #[arg(short = 'n', value_name = "N")]
+    pub last: Option<usize>,
+    /// Only what was stored at or after this time
+    #[arg(short = 'S', long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// Only what was stored before this time
+    #[arg(short = 'U', long, value_name = "WHEN")]
+    pub until: Option<String>,
+    /// Only from (and to) this peer: an address, an address and port, or a name
+    #[arg(short, long)]
+    pub peer: Option<String>,
+    /// Only this room
+    #[arg(short, long)]
+    pub room: Option<String>,
+    /// Only messages whose text matches
+    #[arg(short = 'g', long, value_name = "REGEX")]
+    pub grep: Option<String>,
+    /// How to print [default: short]
+    #[arg(short, long, value_enum)]
+    pub output: Option<Format>,
+    /// End after so many
+    #[arg(short = 'C', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Follow for so long at most, then exit with 6
+    #[arg(short = 'W', long, value_name = "SECS", value_parser = parse_duration)]
+    pub within: Option<Duration>,
+    /// Go on where the last tail with this cursor ended
+    #[arg(long, value_name = "NAME")]
+    pub cursor: Option<CursorName>,
+    /// Also our own messages and what became of them
+    #[arg(long)]
+    pub sent: bool,
+    /// The whole log
+    #[arg(long, conflicts_with = "sent")]
+    pub events: bool,
+    /// Run this shell command for each message instead of printing it
+    #[arg(long, value_name = "CMD", conflicts_with = "output")]
+    pub exec: Option<String>,
+}
+
+/// What to print, from where, until when.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub filter: Filter,
+    pub grep: Option<Regex>,
+    pub format: Format,
+    pub exec: Option<String>,
+    pub follow: bool,
+    /// Where nothing was read yet: start with so many of the past. `None`: with all that is kept.
+    pub last: Option<usize>,
+    pub count: Option<u64>,
+    pub within: Option<Duration>,
+    /// For so long something can still come that is before the `until` of the filter.
+    pub until: Option<Duration>,
+    pub cursor: Option<CursorName>,
+}
+
+/// Turns flags into settings.
+pub(crate) fn resolve(args: Args, json: bool, now: &Zoned) -> Outcome<Settings> {
+    let when = |text: Option<String>, flag| {
+        let parsed = text.map(|text| parse_when(&text, now)).transpose();
+        parsed.map_err(|why| Failure::new(Exit::Usage, format!("{flag}: {why}")))
+    };
+    let topics = match (args.events, args.sent) {
+        (true, _) => vec![],
+        (false, true) => vec!["message".to_owned()],
+        (false, false) => vec!["message.received".to_owned()],
+    };
+    let grep = args.grep.map(|pattern| Regex::new(&pattern)).transpose();
+    let grep = grep.map_err(|e| Failure::new(Exit::Usage, format!("-g: {e}")))?;
+    let everything = args.since.is_some() || args.cursor.is_some();
+    let filter = Filter {
+        topics,
+        peer: args.peer.as_deref().map(peer_as_in_events),
+        room: args.room.map(|room| room.trim_start_matches('@').to_owned()),
+        after: when(args.since, "-S")?,
+        until: when(args.until, "-U")?,
+    };
+    let until = filter.until.map(|until| {
+        let left = until.0.saturating_sub(now.timestamp().as_millisecond());
+        Duration::from_millis(left.try_into().unwrap_or(0))
+    });
+    let format = match args.output {
+        Some(format) => format,
+        None if json => Format::Json,
+        None => Format::Short,
+    };
+    Ok(Settings {
+        filter,
+        grep,
+        format,
+        exec: args.exec,
+        follow: args.follow || args.within.is_some(),
+        last: args.last.or((!everything).then_some(10)),
+        count: args.count,
+        within: args.within,
+        until,
+        cursor: args.cursor,
+    })
+}
+
+/// A peer as people type it, written as events have it: `10.0.0.9:7890` → `udp://10.0.0.9:7890`, `::1` →
+/// `udp://[::1]`. What is no address stays as it is.
+fn peer_as_in_events(text: &str) -> String {
+    let address = text.strip_prefix("udp://").unwrap_or(text);
+    if let Ok(socket) = address.parse::<SocketAddr>() {
+        return format!("udp://{}", SocketAddr::new(socket.ip().to_canonical(), socket.port()));
+    }
+    let host = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+    match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Ok(IpAddr::V4(ip)) => format!("udp://{ip}"),
+        Ok(IpAddr::V6(ip)) => format!("udp://[{ip}]"),
+        Err(_) => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(args: Args) -> Outcome<Settings> {
+        resolve(args, false, &"2026-11-23T08:30:00+00:00[UTC]".parse().unwrap())
+    }
+
+    #[test]
+    fn peers_are_written_as_events_have_them() {
+        for (typed, expected) in [
+            ("udp://10.0.0.9:9", "udp://10.0.0.9:9"),
+            ("udp://10.0.0.9", "udp://10.0.0.9"),
+            ("10.0.0.9:9", "udp://10.0.0.9:9"),
+            ("10.0.0.9", "udp://10.0.0.9"),
+            ("::1", "udp://[::1]"),
+            ("[::1]", "udp://[::1]"),
+            ("[::1]:9", "udp://[::1]:9"),
+            ("udp://[0::1]:9", "udp://[::1]:9"),
+            ("bob", "bob"),
+            ("udp://[fe80::1%eth0]:9", "udp://[fe80::1%eth0]:9"),
+        ] {
+            assert_eq!(peer_as_in_events(typed), expected, "{typed}");
+        }
+    }
+
+    #[test]
+    fn ten_of_the_past_unless_told_otherwise() {
+        let cursor = || Some("c".parse().unwrap());
+        for (args, last) in [
+            (Args::default(), Some(10)),
+            (Args { last: Some(3), ..Args::default() }, Some(3)),
+            (Args { since: Some("10m".into()), ..Args::default() }, None),
+            (Args { cursor: cursor(), ..Args::default() }, None),
+            (Args { cursor: cursor(), last: Some(0), ..Args::default() }, Some(0)),
+        ] {
+            assert_eq!(resolved(args).unwrap().last, last);
+        }
+    }
+
+    #[test]
+    fn flags_become_a_filter() {
+        let settings = resolved(Args {
+            sent: true,
+            room: Some("@ops".into()),
+            within: Some(Duration::from_secs(1)),
+            ..Args::default()
+        })
+        .unwrap();
+        assert_eq!(settings.filter.topics, ["message"]);
+        assert_eq!(settings.filter.room.as_deref(), Some("ops"));
+        assert!(settings.follow);
+        for args in [
+            Args { since: Some("soon".into()), ..Args::default() },
+            Args { grep: Some("(".into()), ..Args::default() },
+        ] {
+            assert_eq!(resolved(args).unwrap_err().exit, Exit::Usage);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A stand-in for netkitd in tests: a log, cursors and subscriptions behind a socket, and a way to die in between.
+
+use netkit_proto::rpc::message::{Message, parse};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// The epoch of a new stand-in's log.
+pub(crate) const EPOCH: u64 = 7;
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub epoch: u64,
+    pub events: Vec<Value>,
+    pub cursors: HashMap<String, u64>,
+    /// Method names in the order of their calls.
+    pub calls: Vec<String>,
+    /// A call of this method is not answered: the stand-in dies instead, once.
+    pub die_at: Option<&'static str>,
+    live: Vec<UnixStream>,
+    subscribers: Vec<UnixStream>,
+}
+
+pub(crate) struct Fake {
+    dir: tempfile::TempDir,
+    state: Arc<Mutex<State>>,
+}
+
+impl Fake {
+    /// A stand-in whose log holds messages with these texts.
+    pub(crate) fn with(texts: &[&str]) -> Fake {
+        let dir = tempfile::tempdir().unwrap();
+        let state = Arc::new(Mutex::new(State { epoch: EPOCH, ..State::default() }));
+        let fake = Fake { dir, state };
+        texts.iter().for_each(|text| fake.receive(text));
+        let listener = UnixListener::bind(fake.socket()).unwrap();
+        let state = Arc::clone(&fake.state);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, state) = (stream.unwrap(), Arc::clone(&state));
+                state.lock().unwrap().live.push(stream.try_clone().unwrap());
+                std::thread::spawn(move || serve(&stream, &state));
+            }
+        });
+        fake
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.path().join("netkitd.sock")
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// A message arrives.
+    pub(crate) fn receive(&self, text: &str) {
+        let mut state = self.state();
+        let seq = state.events.len() as u64 + 1;
+        let event = json!({ "seq": seq, "at": "2026-11-23T08:00:00.000Z", "kind": "message.received",
+            "peer": "udp://10.0.0.9:9", "verified": false, "encoding": "utf-8", "text": text });
+        let note = delivery(&event);
+        state.events.push(event);
+        for mut subscriber in &state.subscribers {
+            let _ = subscriber.write_all(note.as_bytes());
+        }
+    }
+
+    /// netkitd is killed; its socket is served again at once.
+    pub(crate) fn die(&self) {
+        self.state().die();
+    }
+
+    /// Waits until `condition` holds.
+    pub(crate) fn until(&self, condition: impl Fn(&State) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !condition(&self.state()) {
+            assert!(Instant::now() < deadline, "it never came to that: {:?}", self.state().calls);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl State {
+    fn die(&mut self) {
+        self.subscribers.clear();
+        for stream in self.live.drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn delivery(event: &Value) -> String {
+    let params = json!({ "subscription": 1, "result": event });
+    format!("{}\n", json!({ "jsonrpc": "2.0", "method": "events.event", "params": params }))
+}
+
+fn serve(stream: &UnixStream, state: &Mutex<State>) {
+    for line in BufReader::new(stream).lines() {
+        let Ok(line) = line else { return };
+        let mut state = state.lock().unwrap();
+        let (entries, batch) = match parse(line.as_bytes()) {
+            Message::Single(entry) => (vec![entry], false),
+            Message::Batch(entries) => (entries, true),
+        };
+        let mut answers = Vec::new();
+        let mut after = String::new();
+        for request in entries.into_iter().map(Result::unwrap) {
+            let params: Value = serde_json::from_str(request.params.unwrap().get()).unwrap();
+            state.calls.push(request.method.to_string());
+            if state.die_at == Some(&*request.method) {
+                state.die_at = None;
+                return state.die();
+            }
+            let id: Value = serde_json::from_str(request.id.unwrap().get()).unwrap();
+            let answer = match call(&mut state, &request.method, &params) {
+                Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
+                Err(kind) => {
+                    let error = json!({ "code": -1, "message": "it failed", "data": { "kind": kind } });
+                    json!({ "jsonrpc": "2.0", "id": id, "error": error })
+                }
+            };
+            answers.push(answer);
+            if request.method == "events.subscribe" {
+                let since = params["since"].as_u64().unwrap_or(state.events.len() as u64);
+                after = state.events[usize::try_from(since).unwrap()..].iter().map(delivery).collect();
+                state.subscribers.push(stream.try_clone().unwrap());
+            }
+        }
+        let text = if batch { json!(answers).to_string() } else { answers[0].to_string() };
+        let mut stream = stream;
+        if stream.write_all(format!("{text}\n{after}").as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn call(state: &mut State, method: &str, params: &Value) -> Result<Value, &'static str> {
+    let head = state.events.len() as u64;
+    let name = params["name"].as_str().unwrap_or_default().to_owned();
+    if params["epoch"].as_u64().is_some_and(|epoch| epoch != state.epoch) {
+        return Err("epoch_changed");
+    }
+    Ok(match method {
+        "events.read" => {
+            let limit = usize::try_from(params["limit"].as_u64().unwrap()).unwrap().min(2); // small pages
+            let since = params["since"].as_u64().unwrap_or(0);
+            let before = params["before"].as_u64().unwrap_or(u64::MAX);
+            let matching: Vec<&Value> = state
+                .events
+                .iter()
+                .filter(|e| e["seq"].as_u64().unwrap() > since && e["seq"].as_u64().unwrap() < before)
+                .collect();
+            let more = matching.len() > limit;
+            let (events, next) = if params["last"] == true {
+                let events = &matching[matching.len().saturating_sub(limit)..];
+                (events, if more { events[0]["seq"].as_u64().unwrap() } else { head })
+            } else {
+                let events = &matching[..limit.min(matching.len())];
+                (events, if more { events[limit - 1]["seq"].as_u64().unwrap() } else { head })
+            };
+            json!({ "epoch": state.epoch, "events": events, "next": next, "more": more, "head": head })
+        }
+        "events.subscribe" => json!({ "subscription": 1, "epoch": state.epoch, "head": head }),
+        "cursors.open" => json!({ "epoch": state.epoch, "seq": state.cursors.get(&name) }),
+        "cursors.commit" => {
+            state.cursors.insert(name, params["seq"].as_u64().unwrap());
+            json!({})
+        }
+        "chat.send" if params["text"] == "refuse me" => return Err("refused"),
+        "chat.send" => json!({ "id": head + 1, "repeated": false }),
+        _ => return Err("method_not_found"),
+    })
+}

@@ -1,0 +1,160 @@
+//! What leaves netkitctl: data on stdout, talk on stderr, and the escaping that keeps peers' text from acting on a
+//! terminal. Every verb writes through here. How an event looks is in `format`.
+
+use crate::exit::{Failure, Outcome};
+use netkit_proto::name::is_unsafe;
+use rustix::fd::AsFd;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+
+/// Bytes kept before they are written even though nobody asked for a flush.
+const BUFFER: usize = 64 * 1024;
+
+/// Where output can go.
+trait Target: Write + AsFd {}
+impl<T: Write + AsFd> Target for T {}
+
+/// Standard output, written when flushed or when much has gathered.
+pub(crate) struct Out {
+    buffer: Vec<u8>,
+    target: Box<dyn Target>,
+    terminal: bool,
+}
+
+impl Out {
+    /// The process's stdout.
+    #[must_use]
+    pub(crate) fn stdout() -> Out {
+        Out::to(io::stdout())
+    }
+
+    /// Something that stands for stdout.
+    pub(crate) fn to(target: impl Write + AsFd + IsTerminal + 'static) -> Out {
+        let terminal = target.is_terminal();
+        Out { buffer: Vec::new(), target: Box::new(target), terminal }
+    }
+
+    /// Whether a person reads along.
+    #[must_use]
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// For waiting until the reader leaves.
+    pub(crate) fn fd(&self) -> rustix::fd::BorrowedFd<'_> {
+        self.target.as_fd()
+    }
+
+    /// Adds `text` as it is.
+    ///
+    /// # Errors
+    /// Where stdout does not take it; see [`Failure::output`].
+    pub(crate) fn write(&mut self, text: &str) -> Outcome {
+        self.buffer.extend_from_slice(text.as_bytes());
+        if self.buffer.len() >= BUFFER { self.flush() } else { Ok(()) }
+    }
+
+    /// Adds `text` and a newline.
+    ///
+    /// # Errors
+    /// As [`Out::write`].
+    pub(crate) fn line(&mut self, text: &str) -> Outcome {
+        self.buffer.extend_from_slice(text.as_bytes());
+        self.write("\n")
+    }
+
+    /// Adds JSON as one line; on a terminal what could act on it is written as JSON escapes, which mean the same.
+    ///
+    /// # Errors
+    /// As [`Out::write`].
+    pub(crate) fn json(&mut self, json: &str) -> Outcome {
+        if self.terminal { self.line(&escape_json(json)) } else { self.line(json) }
+    }
+
+    /// Hands everything to the reader of stdout.
+    ///
+    /// # Errors
+    /// As [`Out::write`].
+    pub(crate) fn flush(&mut self) -> Outcome {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let written = self.target.write_all(&self.buffer).and_then(|()| self.target.flush());
+        self.buffer.clear();
+        written.map_err(|e| Failure::output(&e))
+    }
+}
+
+/// Says something on stderr. Text of peers in it can't act on the terminal.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "netkitctl: {}", escape(text)); // nowhere is left to complain
+}
+
+/// Says on stderr what to do about what was just said.
+pub(crate) fn say_hint(text: &str) {
+    let _ = writeln!(io::stderr(), "  {}", escape(text));
+}
+
+/// Text of a peer with its control and bidirectional characters made visible; newlines and tabs stay.
+#[must_use]
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+    escape_with(text, |c| c != '\n' && c != '\t', |out, c| out.extend(c.escape_default()))
+}
+
+/// The same on one line.
+#[must_use]
+pub(crate) fn escape_line(text: &str) -> Cow<'_, str> {
+    escape_with(text, |c| c != '\t', |out, c| out.extend(c.escape_default()))
+}
+
+/// JSON that means the same and holds no character that acts on a terminal. Newlines between members stay.
+#[must_use]
+pub(crate) fn escape_json(json: &str) -> Cow<'_, str> {
+    // All unsafe characters are within the Basic Multilingual Plane, so one \u each is enough.
+    let write = |out: &mut String, c: char| {
+        let _ = write!(out, "\\u{:04x}", u32::from(c)); // writing to a String can't fail
+    };
+    escape_with(json, |c| c != '\n', write)
+}
+
+fn escape_with(text: &str, also: fn(char) -> bool, write: fn(&mut String, char)) -> Cow<'_, str> {
+    let must = |c: char| is_unsafe(c) && also(c);
+    if !text.contains(must) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if must(c) { write(&mut out, c) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_acts_on_a_terminal_is_made_visible() {
+        for (text, expected) in [
+            ("plain, 你好 😀", "plain, 你好 😀"),
+            ("\x1b[31mred\x07", "\\u{1b}[31mred\\u{7}"),
+            ("a\u{9b}2J", "a\\u{9b}2J"),
+            ("a\rb\u{202e}c", "a\\rb\\u{202e}c"),
+            ("a\tb\nc", "a\tb\nc"),
+        ] {
+            assert_eq!(escape(text), expected);
+        }
+        assert_eq!(escape_line("a\nb\tc"), "a\\nb\tc");
+    }
+
+    #[test]
+    fn escaped_json_means_the_same() {
+        let json = "{\"text\":\"\u{9b}2J \u{202e} 你\\n\"}";
+        let escaped = escape_json(json);
+        assert_eq!(escaped, r#"{"text":"\u009b2J \u202e 你\n"}"#);
+        let value: serde_json::Value = serde_json::from_str(&escaped).unwrap();
+        assert_eq!(value, serde_json::from_str::<serde_json::Value>(json).unwrap());
+        assert!(matches!(escape_json("{}"), Cow::Borrowed(_)));
+    }
+}

@@ -1,0 +1,149 @@
+//! The UDP socket, IPv4 and IPv6 in one: receives in batches, sends one by one. The only place that touches it.
+
+use crate::limits;
+use crate::sockopt;
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::AsFd;
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+/// A datagram that arrived, as long as the buffer is not used again.
+#[derive(Debug)]
+pub(super) struct Received<'a> {
+    /// Who sent it, an IPv4 address as such.
+    pub from: SocketAddr,
+    /// The address of ours that it was sent to.
+    pub local: Option<IpAddr>,
+    pub bytes: &'a [u8],
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct ChatSocket {
+    io: UdpSocket,
+    state: UdpSocketState,
+    is_ipv6: bool,
+    buffer: Vec<u8>,
+}
+
+/// Binds, with a large receive buffer. `[::]` becomes `0.0.0.0` where IPv6 is off.
+pub(super) fn bind(listen: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    let no_ipv6 = |e: &io::Error| {
+        matches!(e.raw_os_error().map(Errno::from_raw_os_error), Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
+    };
+    let socket = match bind_exactly(listen) {
+        Err(e) if no_ipv6(&e) && listen.is_ipv6() && listen.ip().is_unspecified() => {
+            bind_exactly(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), listen.port()))?
+        }
+        result => result?,
+    };
+    // Beyond net.core.rmem_max only with CAP_NET_ADMIN; without it the kernel gives what it may.
+    if rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, limits::RECEIVE_BUFFER).is_err() {
+        socket.set_recv_buffer_size(limits::RECEIVE_BUFFER)?;
+    }
+    Ok(socket.into())
+}
+
+fn bind_exactly(listen: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, Some(Protocol::UDP))?;
+    if listen.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&listen.into())?;
+    Ok(socket)
+}
+
+impl ChatSocket {
+    /// Needs a runtime.
+    pub(super) fn new(socket: std::net::UdpSocket) -> io::Result<ChatSocket> {
+        let io = UdpSocket::from_std(socket)?;
+        let state = UdpSocketState::new(UdpSockRef::from(&io))?;
+        let is_ipv6 = io.local_addr()?.is_ipv6();
+        // Zeroed memory is not touched before a datagram comes: only what traffic needs is resident.
+        Ok(ChatSocket { io, state, is_ipv6, buffer: vec![0; BATCH_SIZE * limits::DATAGRAM] })
+    }
+
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.io.readable().await
+    }
+
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        self.io.writable().await
+    }
+
+    /// Receives one batch, if there is one, and hands each datagram to `take`; whether there was one.
+    pub(super) fn receive(&mut self, mut take: impl FnMut(Received<'_>)) -> io::Result<bool> {
+        let mut metas = [RecvMeta::default(); BATCH_SIZE];
+        let (io, state) = (&self.io, &self.state);
+        let mut slices = self.buffer.chunks_mut(limits::DATAGRAM).map(IoSliceMut::new);
+        let mut buffers: [IoSliceMut<'_>; BATCH_SIZE] =
+            std::array::from_fn(|_| slices.next().unwrap_or_else(|| IoSliceMut::new(&mut [])));
+        let received =
+            io.try_io(Interest::READABLE, || state.recv(UdpSockRef::from(io), &mut buffers, &mut metas));
+        let count = match received {
+            Ok(count) => count,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            // What an earlier datagram met on its way says nothing of this socket.
+            Err(e) if is_about_a_peer(&e) => return Ok(true),
+            Err(e) => return Err(e),
+        };
+        for (meta, buffer) in metas.iter().zip(&buffers).take(count) {
+            let local = meta.dst_ip.map(|ip| ip.to_canonical());
+            let all = buffer.get(..meta.len).unwrap_or_default();
+            if all.is_empty() {
+                take(Received { from: canonical(meta.addr), local, bytes: all });
+            }
+            for bytes in all.chunks(meta.stride.max(1)) {
+                take(Received { from: canonical(meta.addr), local, bytes });
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends one datagram, from `from` where the system lets it.
+    pub(super) fn send(&self, to: SocketAddr, from: Option<IpAddr>, contents: &[u8]) -> io::Result<()> {
+        let destination = match to {
+            SocketAddr::V4(v4) if self.is_ipv6 => mapped(v4),
+            other => other,
+        };
+        let send = |src_ip| {
+            let transmit = Transmit { destination, ecn: None, contents, segment_size: None, src_ip };
+            self.io.try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&self.io), &transmit))
+        };
+        match send(from) {
+            // An address to which a broadcast went is none to send from, nor is one that this box has lost.
+            Err(e) if from.is_some() && e.kind() != io::ErrorKind::WouldBlock => send(None),
+            result => result,
+        }
+    }
+
+    /// Datagrams that the kernel dropped here since the start.
+    pub(super) fn dropped(&self) -> io::Result<u64> {
+        sockopt::datagrams_dropped(self.io.as_fd()).map(u64::from)
+    }
+}
+
+fn is_about_a_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable};
+    matches!(
+        error.kind(),
+        ConnectionRefused | ConnectionReset | HostUnreachable | Interrupted | NetworkUnreachable
+    )
+}
+
+/// An IPv4 address that came through an IPv6 socket, as such.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(v4) => SocketAddr::new(v4.into(), address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
+
+fn mapped(v4: SocketAddrV4) -> SocketAddr {
+    SocketAddr::V6(SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0))
+}

@@ -1,0 +1,183 @@
+//! The hub's front: what the edges may ask of it and tell it.
+
+use crate::limits;
+use crate::store::{CursorRow, LogStats};
+use netkit_proto::chat::plain;
+use netkit_proto::ids::Seq;
+use netkit_proto::name::{CursorName, Key};
+use netkit_proto::rpc::code::{Error, Kind};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// A session of the control socket.
+pub type SessionId = u64;
+
+/// Where the answer to a command goes.
+pub type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+/// What a session asks for.
+#[derive(Debug)]
+pub enum Command {
+    /// Queue a message; answered when it is committed.
+    Send(SendRequest, Reply<Queued>),
+    /// Take hold of a cursor and tell where it stands.
+    CursorOpen(CursorOf, Reply<Option<CursorRow>>),
+    /// Move a cursor that the session holds.
+    CursorCommit(CursorOf, Seq, Reply<()>),
+    /// Let go of a cursor that the session holds.
+    CursorClose(CursorOf, Reply<()>),
+    /// Forget a cursor that no other session holds.
+    CursorRemove(CursorOf, Reply<()>),
+    /// List a user's cursors, each with whether it is held.
+    CursorList(u32, Reply<Vec<(CursorRow, bool)>>),
+    /// The session ended: let go of its cursors.
+    SessionEnded(SessionId),
+}
+
+/// A cursor, as a session names it.
+#[derive(Clone, Debug)]
+pub struct CursorOf {
+    /// The session.
+    pub session: SessionId,
+    /// Its user.
+    pub uid: u32,
+    /// The cursor's name.
+    pub name: CursorName,
+}
+
+/// A message to a plain peer.
+#[derive(Clone, Debug)]
+pub struct SendRequest {
+    /// Who sends it.
+    pub uid: u32,
+    /// The destination as the caller named it.
+    pub to: String,
+    /// Its address.
+    pub address: SocketAddr,
+    /// What is sent.
+    pub text: String,
+    /// The caller's idempotency key.
+    pub key: Option<Key>,
+    /// How long it may wait.
+    pub expire: Option<Duration>,
+}
+
+/// A message that is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// Its id.
+    pub id: Seq,
+    /// It was queued before, under the same key.
+    pub repeated: bool,
+}
+
+/// What the chat socket tells.
+#[derive(Debug)]
+pub struct ChatInput {
+    /// Lines that arrived.
+    pub lines: Vec<Arrived>,
+    /// What became of datagrams that it was given, by message.
+    pub sent: Vec<(Seq, io::Result<()>)>,
+}
+
+/// A line that arrived.
+#[derive(Clone, Debug)]
+pub struct Arrived {
+    /// Who sent it, an IPv4 address as such.
+    pub from: SocketAddr,
+    /// The address of ours that it was sent to, to answer from.
+    pub local: Option<IpAddr>,
+    /// What it says.
+    pub line: plain::Line,
+}
+
+/// A datagram for the chat socket to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// The message it carries.
+    pub message: Seq,
+    /// Where it goes.
+    pub to: SocketAddr,
+    /// The address of ours to send it from, where it matters.
+    pub from: Option<IpAddr>,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What the chat socket counts, since the start.
+#[derive(Debug, Default)]
+pub struct ChatCounters {
+    /// Datagrams that the kernel dropped because the socket's buffer was full.
+    pub kernel: AtomicU64,
+    /// Lines dropped by fair queueing.
+    pub saturated: AtomicU64,
+    /// Datagrams from outside `chat.allow`.
+    pub not_allowed: AtomicU64,
+    /// Lines that `chat.plain` or `chat.accept` does not let in.
+    pub not_accepted: AtomicU64,
+}
+
+/// What the hub publishes about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// How much the log holds.
+    pub log: LogStats,
+    /// Why the last job of the store failed; `None` since one succeeded.
+    pub trouble: Option<String>,
+    /// Messages stored since the start.
+    pub received: u64,
+    /// Messages sent since the start.
+    pub sent: u64,
+    /// Messages that wait to be sent.
+    pub queued: u64,
+}
+
+/// The clonable front of the hub, for sessions. The hub ends when all are gone.
+#[derive(Clone, Debug)]
+pub struct HubHandle {
+    pub(super) commands: mpsc::Sender<Command>,
+}
+
+/// An answer that is on its way.
+#[derive(Debug)]
+pub struct Answer<T>(oneshot::Receiver<Result<T, Error>>);
+
+impl<T> Answer<T> {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// What the hub answered, or [`Kind::Unavailable`] where it ended first.
+    pub async fn wait(self) -> Result<T, Error> {
+        self.0.await.map_err(|_| stopping())?
+    }
+}
+
+impl HubHandle {
+    /// The channel that commands come out of, and its front.
+    pub(super) fn channel() -> (HubHandle, mpsc::Receiver<Command>) {
+        let (commands, queue) = mpsc::channel(limits::HUB_COMMANDS);
+        (HubHandle { commands }, queue)
+    }
+
+    /// Hands a command over, waiting while the hub is busy. Commands take effect in the order they are handed over.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] where the hub ended.
+    pub async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<Answer<T>, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| stopping())?;
+        Ok(Answer(answer))
+    }
+
+    /// Lets go of what a session held.
+    pub async fn session_ended(&self, session: SessionId) {
+        let _ = self.commands.send(Command::SessionEnded(session)).await; // a hub that ended holds nothing
+    }
+}
+
+fn stopping() -> Error {
+    Error::new(Kind::Unavailable, "netkitd is stopping").hint("try again when it has started")
+}

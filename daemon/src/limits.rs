@@ -1,0 +1,107 @@
+//! Bounds of the running daemon, each with its reason. Bounds of the languages are in `netkit_proto::limits`.
+
+use std::time::Duration;
+
+// --- chat: the UDP socket and what waits behind it ---------------------------------------------------------
+
+/// Asked of the kernel for the socket's receive buffer, in bytes: about 10,000 short datagrams, 0.1 s of the
+/// fastest flood measured, while the chat thread is held up.
+pub const RECEIVE_BUFFER: usize = 4 << 20;
+/// Bytes of the largest datagram: UDP's 65,507 rounded up; also the most that one coalesced receive holds.
+pub const DATAGRAM: usize = 64 << 10;
+/// Memory of the lines that wait between the socket and the log: about 100,000 short ones, more than a second of
+/// the fastest rate the log commits.
+pub const INTAKE_BYTES: usize = 32 << 20;
+/// What a waiting line costs besides its text.
+pub const INTAKE_OVERHEAD: usize = 192;
+/// Sources with a queue of their own while lines wait; further ones share one queue, so that forged source
+/// addresses cost a bounded amount of memory and cannot multiply their share.
+pub const INTAKE_SOURCES: usize = 1024;
+/// Lines handed to the hub at once: enough to make a commit worth its sync, few enough for 20 ms of work.
+pub const INTAKE_BATCH: usize = 1024;
+/// Receives per turn before the chat task looks at what it has to send.
+pub const RECEIVES_PER_TURN: usize = 16;
+/// Datagrams handed to the chat task and not yet sent.
+pub const SENDS_IN_FLIGHT: usize = 256;
+/// Plain peers whose encoding and local address are remembered.
+pub const CONVERSATIONS: usize = 4096;
+
+// --- outbox ------------------------------------------------------------------------------------------------
+
+/// Messages that wait to be sent, in all.
+pub const OUTBOX: usize = 10_000;
+/// How long a message waits when its sender names no time.
+pub const EXPIRE_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The longest time that a sender may name.
+pub const EXPIRE_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+/// First and longest pause after a send that failed; it doubles in between.
+pub const RETRY_FIRST: Duration = Duration::from_secs(1);
+/// See [`RETRY_FIRST`].
+pub const RETRY_LONGEST: Duration = Duration::from_secs(60);
+
+// --- store -------------------------------------------------------------------------------------------------
+
+/// Jobs given to the writer and not yet answered; also keeps the answers' channel from ever filling.
+pub const STORE_JOBS: usize = 128;
+/// Rows in one transaction: the cost of its sync is spread thinly by then, and the next caller waits no longer.
+pub const STORE_GROUP: usize = 4096;
+/// Pages of write-ahead log before a checkpoint (16 MiB): at full rate one checkpoint a second instead of four.
+pub const STORE_CHECKPOINT_PAGES: u32 = 4096;
+/// Rows that retention removes in a transaction of its own, so that no caller waits long behind it.
+pub const RETENTION_CHUNK: u64 = 2000;
+/// How often the age of the oldest event is looked at.
+pub const RETENTION_PERIOD: Duration = Duration::from_secs(60);
+/// Unverified lines may fill this share of the log (1/n), so that a flood never pushes out what peers proved.
+pub const UNVERIFIED_SHARE: u64 = 2;
+/// Unverified lines go first only while they fill more than this share (1/n), so that a log full of other
+/// events still keeps a plain peer's newest lines.
+pub const UNVERIFIED_FLOOR: u64 = 10;
+/// What a stored event costs besides its JSON, for the log's size.
+pub const EVENT_OVERHEAD: u64 = 24;
+/// Reads waiting for the reader thread.
+pub const READS: usize = 64;
+/// Rows one read looks at before it lets the next one have its turn.
+pub const READ_ROWS: u32 = 20_000;
+/// Bytes of events in one page.
+pub const READ_BYTES: usize = 512 << 10;
+/// How long an idempotency key is remembered.
+pub const KEY_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Idempotency keys remembered; the oldest go first.
+pub const KEYS: u64 = 1_000_000;
+/// Cursors a user may have.
+pub const CURSORS_PER_USER: u64 = 1000;
+
+// --- hub ---------------------------------------------------------------------------------------------------
+
+/// Commands waiting for the hub.
+pub const HUB_COMMANDS: usize = 256;
+/// How often the hub looks at what has become due.
+pub const HUB_TICK: Duration = Duration::from_millis(500);
+/// Recent events kept in memory for live subscribers; slower ones read the log.
+pub const FEED_EVENTS: usize = 8192;
+/// Bytes of those events.
+pub const FEED_BYTES: usize = 4 << 20;
+
+// --- control socket ----------------------------------------------------------------------------------------
+
+/// Sessions in all.
+pub const SESSIONS: usize = 256;
+/// Sessions of one user that is not an operator, so that a reader can't take them all.
+pub const SESSIONS_PER_READER: usize = 64;
+/// Calls of one session begun and not answered; then its further lines wait in the socket.
+pub const CALLS_IN_FLIGHT: usize = 64;
+/// Subscriptions of one session.
+pub const SUBSCRIPTIONS: usize = 16;
+/// Bytes waiting to be read by the client; then its lines wait, and its subscriptions go on from the log.
+pub const SESSION_OUTPUT: usize = 256 << 10;
+/// Bytes read from a session at once.
+pub const SESSION_INPUT: usize = 16 << 10;
+/// How long a host name may take to resolve.
+pub const RESOLVE: Duration = Duration::from_secs(5);
+
+// --- stopping ----------------------------------------------------------------------------------------------
+
+/// How long the edges may take to end.
+pub const STOP_EDGES: Duration = Duration::from_secs(5);
+/// How long the last log lines may take.
+pub const STOP_LOG: Duration = Duration::from_secs(1);

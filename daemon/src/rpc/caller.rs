@@ -1,0 +1,148 @@
+//! Who is at the other end of a control session, and what it may do: told from the kernel's word on the process
+//! that connected, its user and all its groups.
+
+use crate::config::{Config, Principal};
+use crate::sockopt;
+use netkit_proto::rpc::call::Access;
+use netkit_proto::rpc::code::{Error, Kind};
+use std::io;
+use std::os::fd::AsFd;
+use tokio::net::UnixStream;
+
+/// Who may do what, names resolved to numbers. Made at start and whenever the configuration changes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rights {
+    own_uid: u32,
+    /// Its members are operators.
+    group: Option<(String, u32)>,
+    reader_uids: Vec<u32>,
+    reader_gids: Vec<u32>,
+}
+
+/// Who called.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    pub uid: u32,
+    /// `None`: nothing at all.
+    pub access: Option<Access>,
+}
+
+impl Rights {
+    /// Looks the configuration's names up; blocks on the system's name service. Names that do not exist give
+    /// nobody anything, and are logged.
+    pub(super) fn resolve(config: &Config) -> Rights {
+        let mut rights = Rights { own_uid: rustix::process::geteuid().as_raw(), ..Rights::default() };
+        rights.group = config.control.group_name().and_then(|name| {
+            uzers::get_group_by_name(name).map(|group| (name.to_owned(), group.gid()))
+        });
+        for reader in &config.control.readers {
+            let found = match reader {
+                Principal::User(name) => {
+                    uzers::get_user_by_name(name).map(|user| rights.reader_uids.push(user.uid()))
+                }
+                Principal::Group(name) => {
+                    uzers::get_group_by_name(name).map(|group| rights.reader_gids.push(group.gid()))
+                }
+            };
+            if found.is_none() {
+                tracing::warn!(reader = %reader, "control.readers names nobody that exists here");
+            }
+        }
+        rights
+    }
+
+    /// The group that may connect at all, when it is not everybody.
+    pub(super) fn gid(&self) -> Option<u32> {
+        self.group.as_ref().map(|&(_, gid)| gid)
+    }
+
+    /// The socket's permissions: connecting takes the write bit (unix(7)). With readers, everybody may connect and
+    /// is told apart by [`Rights::caller`].
+    pub(super) fn socket_mode(&self, has_readers: bool) -> u32 {
+        match (has_readers, &self.group) {
+            (true, _) => 0o666,
+            (false, Some(_)) => 0o660,
+            (false, None) => 0o600,
+        }
+    }
+
+    /// Who connected.
+    pub(super) fn caller(&self, stream: &UnixStream) -> io::Result<Caller> {
+        let credentials = stream.peer_cred()?;
+        let mut gids = sockopt::peer_groups(stream.as_fd())?;
+        gids.push(credentials.gid());
+        let uid = credentials.uid();
+        Ok(Caller { uid, access: self.access(uid, &gids) })
+    }
+
+    fn access(&self, uid: u32, gids: &[u32]) -> Option<Access> {
+        if uid == 0 || uid == self.own_uid || self.gid().is_some_and(|gid| gids.contains(&gid)) {
+            return Some(Access::Operator);
+        }
+        let reads = self.reader_uids.contains(&uid) || self.reader_gids.iter().any(|gid| gids.contains(gid));
+        reads.then_some(Access::Reader)
+    }
+
+    /// Whether the caller may do what needs `needed`.
+    pub(super) fn check(&self, caller: &Caller, needed: Access) -> Result<(), Error> {
+        if caller.access >= Some(needed) {
+            return Ok(());
+        }
+        let what = match needed {
+            Access::Reader => "use netkitd here",
+            Access::Operator => "do this, only read",
+        };
+        let hint = match &self.group {
+            Some((group, _)) => format!("join the group {group} (usermod -aG {group} USER, then log in again)"),
+            None => "control.group names no group that exists: only root and netkitd's own user may".to_owned(),
+        };
+        Err(Error::new(Kind::Denied, format_args!("user {} may not {what}", caller.uid)).hint(hint))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn access_follows_from_user_and_groups() {
+        let rights = Rights {
+            own_uid: 100,
+            group: Some(("netkit".into(), 50)),
+            reader_uids: vec![1000],
+            reader_gids: vec![60],
+        };
+        for (uid, gids, expected) in [
+            (0, vec![0], Some(Access::Operator)),
+            (100, vec![100], Some(Access::Operator)),
+            (1001, vec![1001, 50], Some(Access::Operator)),
+            (1000, vec![1000], Some(Access::Reader)),
+            (1000, vec![50], Some(Access::Operator)),
+            (1001, vec![60], Some(Access::Reader)),
+            (1001, vec![1001], None),
+        ] {
+            assert_eq!(rights.access(uid, &gids), expected, "{uid} {gids:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_group_to_join() {
+        let rights = Rights { group: Some(("netkit".into(), 50)), ..Rights::default() };
+        let caller = |access| Caller { uid: 7, access };
+        assert!(rights.check(&caller(Some(Access::Operator)), Access::Reader).is_ok());
+        assert!(rights.check(&caller(Some(Access::Reader)), Access::Reader).is_ok());
+        for (access, needed) in [(None, Access::Reader), (Some(Access::Reader), Access::Operator)] {
+            let error = rights.check(&caller(access), needed).unwrap_err();
+            assert_eq!(error.kind(), Kind::Denied);
+            assert!(error.data.unwrap().hint.unwrap().contains("group netkit"));
+        }
+    }
+
+    #[test]
+    fn the_socket_is_as_open_as_the_rights_need() {
+        let none = Rights::default();
+        let group = Rights { group: Some(("netkit".into(), 50)), ..Rights::default() };
+        let modes = [none.socket_mode(false), group.socket_mode(false), none.socket_mode(true), group.socket_mode(true)];
+        assert_eq!(modes, [0o600, 0o660, 0o666, 0o666]);
+    }
+}

@@ -1,0 +1,75 @@
+//! `node.status`, `node.reload` and `rpc.discover`.
+
+use super::{Handle, Progress};
+use crate::rpc::session::Session;
+use netkit_proto::rpc::call::{
+    Access, ChatStatus, ControlStatus, Discover, Dropped, LogStatus, NodeReload, NodeStatus, Reloaded, Status,
+};
+use netkit_proto::rpc::code::{Error, Kind};
+use netkit_proto::rpc::schema;
+use std::sync::atomic::Ordering::Relaxed;
+use tokio::sync::oneshot;
+
+impl Handle for NodeStatus {
+    async fn start(self, session: &mut Session) -> Result<Progress<Status>, Error> {
+        let context = &session.context;
+        let hub = context.snapshot.borrow();
+        let config = context.config.borrow();
+        let drops = &context.counters;
+        Ok(Progress::Done(Status {
+            name: config.node.name.to_string(),
+            version: crate::VERSION.to_owned(),
+            pid: std::process::id(),
+            started: context.started,
+            access: session.caller.access.unwrap_or(Access::Reader),
+            log: LogStatus {
+                epoch: context.epoch.0,
+                head: hub.log.head,
+                events: hub.log.events,
+                bytes: hub.log.bytes,
+                unverified: hub.log.unverified_events,
+                trouble: hub.trouble.clone(),
+            },
+            chat: ChatStatus {
+                listen: context.chat_listen.to_string(),
+                plain: config.chat.plain,
+                received: hub.received,
+                sent: hub.sent,
+                queued: hub.queued,
+                dropped: Dropped {
+                    kernel: drops.kernel.load(Relaxed),
+                    saturated: drops.saturated.load(Relaxed),
+                    not_allowed: drops.not_allowed.load(Relaxed),
+                    not_accepted: drops.not_accepted.load(Relaxed),
+                },
+            },
+            control: ControlStatus {
+                socket: context.socket.display().to_string(),
+                sessions: context.sessions.load(Relaxed),
+                refused: context.sessions_refused.load(Relaxed),
+                log_lines_dropped: context.log.dropped(),
+            },
+        }))
+    }
+}
+
+impl Handle for NodeReload {
+    async fn start(self, session: &mut Session) -> Result<Progress<Reloaded>, Error> {
+        let stopping = || Error::new(Kind::Unavailable, "netkitd is stopping");
+        let (reply, answer) = oneshot::channel();
+        session.context.reload.send(reply).await.map_err(|_| stopping())?;
+        Ok(Progress::later(async move {
+            let changes = answer.await.map_err(|_| stopping())?;
+            let changes = changes.map_err(|why| {
+                Error::new(Kind::Refused, why).hint("the configuration in force stays; mend the file and reload again")
+            })?;
+            Ok(Reloaded { changed: changes.live, needs_restart: changes.restart })
+        }))
+    }
+}
+
+impl Handle for Discover {
+    async fn start(self, _: &mut Session) -> Result<Progress<serde_json::Value>, Error> {
+        Ok(Progress::Done(schema::openrpc(crate::VERSION)))
+    }
+}

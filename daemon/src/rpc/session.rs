@@ -1,0 +1,214 @@
+//! One connection to the control socket: reads lines, starts their calls, writes answers and events. It never
+//! waits for its client: what the client does not read waits in a bounded buffer, then its lines wait too.
+
+use super::Context;
+use super::caller::Caller;
+use super::cmd;
+use super::dispatch::{self, Answer, Methods, Outcome, Started};
+use super::subscriptions::{CaughtUp, Subscriptions};
+use crate::hub::handle::SessionId;
+use crate::limits;
+use crate::store::StoreError;
+use netkit_proto::limits as wire;
+use netkit_proto::rpc::code::{Error, Kind};
+use netkit_proto::rpc::line::{Line, LineBuffer};
+use netkit_proto::rpc::message;
+use serde_json::value::RawValue;
+use std::io;
+use std::sync::Arc;
+use tokio::net::UnixStream;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// What the methods of a session work with.
+pub(super) struct Session {
+    pub context: Arc<Context>,
+    pub id: SessionId,
+    pub caller: Caller,
+    pub subscriptions: Subscriptions,
+}
+
+/// What a session waited for.
+enum Finished {
+    Call(Option<String>),
+    Read(Result<CaughtUp, StoreError>),
+}
+
+impl Methods for Session {
+    async fn start(&mut self, method: &str, params: Option<&RawValue>) -> Started {
+        cmd::start(self, method, params).await
+    }
+}
+
+/// Serves a connection until its client leaves or `stop`; then lets go of what the session held.
+pub(super) async fn run(stream: UnixStream, context: Arc<Context>, id: SessionId, caller: Caller, stop: CancellationToken) {
+    let hub = context.hub.clone();
+    let session = Session { context, id, caller, subscriptions: Subscriptions::default() };
+    let connection = Connection {
+        stream,
+        session,
+        lines: LineBuffer::new(wire::RPC_LINE),
+        out: Vec::new(),
+        work: JoinSet::new(),
+        calls: 0,
+        client_is_done: false,
+    };
+    if let Err(error) = connection.serve(stop).await {
+        tracing::debug!(%error, "a control session broke off");
+    }
+    hub.session_ended(id).await;
+}
+
+struct Connection {
+    stream: UnixStream,
+    session: Session,
+    lines: LineBuffer,
+    /// Bytes that the client has not read yet.
+    out: Vec<u8>,
+    work: JoinSet<Finished>,
+    /// Calls among `work`.
+    calls: usize,
+    /// The client has shut its writing side down: it is served what it asked for.
+    client_is_done: bool,
+}
+
+impl Connection {
+    async fn serve(mut self, stop: CancellationToken) -> io::Result<()> {
+        let mut head = self.session.context.feed.watch();
+        loop {
+            self.take_lines().await;
+            head.mark_unchanged();
+            self.follow();
+            self.write()?;
+            if self.client_is_done && self.work.is_empty() && self.out.is_empty() {
+                return Ok(()); // what it asked for is answered, and its subscriptions are at the log's end
+            }
+            let may_read = !self.client_is_done && self.has_room();
+            tokio::select! {
+                () = stop.cancelled() => return self.finish().await,
+                ready = self.stream.readable(), if may_read => {
+                    ready?;
+                    self.read()?;
+                }
+                ready = self.stream.writable(), if !self.out.is_empty() => ready?,
+                Some(finished) = self.work.join_next() => self.on_finished(finished)?,
+                changed = head.changed(), if !self.session.subscriptions.is_empty() => {
+                    if changed.is_err() {
+                        return self.finish().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether more can be taken on before the client reads, or calls are answered.
+    fn has_room(&self) -> bool {
+        self.out.len() < limits::SESSION_OUTPUT && self.calls < limits::CALLS_IN_FLIGHT
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        let mut buffer = [0; limits::SESSION_INPUT];
+        match self.stream.try_read(&mut buffer) {
+            Ok(0) => self.client_is_done = true,
+            Ok(len) => self.lines.push(buffer.get(..len).unwrap_or_default()),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e),
+        }
+        Ok(())
+    }
+
+    /// Starts the calls of the lines that are complete.
+    async fn take_lines(&mut self) {
+        while self.has_room()
+            && let Some(line) = self.lines.next_line()
+        {
+            let answer = match line {
+                Line::Complete(line) => dispatch::answer_line(&mut self.session, &line).await,
+                Line::TooLong => {
+                    let why = format!("a line of more than {} bytes", wire::RPC_LINE);
+                    Answer::Now(Some(message::failure(&message::null_id(), &Error::invalid_request(&why))))
+                }
+            };
+            match answer {
+                Answer::Now(text) => self.push(text),
+                Answer::Later(later) => {
+                    self.calls += 1;
+                    self.work.spawn(async move { Finished::Call(later.await) });
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, text: Option<String>) {
+        if let Some(text) = text {
+            self.out.extend_from_slice(text.as_bytes());
+            self.out.push(b'\n');
+        }
+    }
+
+    /// Appends what subscriptions have to deliver.
+    fn follow(&mut self) {
+        if self.session.subscriptions.is_empty() {
+            return;
+        }
+        let context = &self.session.context;
+        for read in self.session.subscriptions.advance(&context.feed, &mut self.out) {
+            let reader = context.reader.clone();
+            self.work.spawn(async move { Finished::Read(read.read(&reader).await) });
+        }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        while !self.out.is_empty() {
+            match self.stream.try_write(&self.out) {
+                Ok(written) => drop(self.out.drain(..written)),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    fn on_finished(&mut self, finished: Result<Finished, tokio::task::JoinError>) -> io::Result<()> {
+        match finished.map_err(io::Error::other)? {
+            Finished::Call(text) => {
+                self.calls -= 1;
+                self.push(text);
+            }
+            Finished::Read(Ok(caught_up)) => self.session.subscriptions.caught_up(&caught_up, &mut self.out),
+            Finished::Read(Err(error)) => return Err(io::Error::other(error)),
+        }
+        Ok(())
+    }
+
+    /// At the end: calls that were begun are answered. The caller sets the deadline.
+    async fn finish(mut self) -> io::Result<()> {
+        while let Some(finished) = self.work.join_next().await {
+            self.on_finished(finished)?;
+        }
+        loop {
+            self.write()?;
+            if self.out.is_empty() {
+                return Ok(());
+            }
+            self.stream.writable().await?;
+        }
+    }
+}
+
+/// A call that fails at once.
+pub(super) fn failed(error: Error) -> Started {
+    Started::Done(Err(error))
+}
+
+/// A call for a method that does not exist.
+pub(super) fn no_such_method(method: &str) -> Started {
+    let shown: String = method.chars().take(100).collect();
+    failed(Error::new(Kind::MethodNotFound, format_args!("there is no method {shown:?}"))
+        .hint("rpc.discover lists the methods"))
+}
+
+/// A result that is there at once.
+pub(super) fn done(outcome: Outcome) -> Started {
+    Started::Done(outcome)
+}

@@ -1,0 +1,186 @@
+//! One run of the daemon: starts the rooms, watches over them, and stops them in order. The hub, the control
+//! socket and the signals share the main thread's runtime; the chat port has a thread and a runtime of its own.
+
+use crate::chat::{self, ChatPort};
+use crate::config::{Changes, Config, Source};
+use crate::hub::{self, Hub};
+use crate::limits;
+use crate::logging::LogHandle;
+use crate::rpc::{Context, ControlSocket, ReloadRequest, SharedRights};
+use crate::signals::{Signal, Signals};
+use crate::state::StateDir;
+use crate::{store, systemd};
+use anyhow::{Context as _, anyhow};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::SystemTime;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Runs until a signal stops it, or until a room fails.
+pub(crate) fn run(source: Source, config: Config, log: LogHandle) -> anyhow::Result<()> {
+    let state = StateDir::open(&config.node.state_dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(serve(source, config, log, &state));
+    // A name that is still being looked up would hold up the end for no use.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir) -> anyhow::Result<()> {
+    let mut signals = Signals::install().context("can't handle signals")?;
+    let control = ControlSocket::bind(&config)?;
+    let listen = config.chat.listen;
+    let port = ChatPort::bind(listen)
+        .with_context(|| format!("can't listen on UDP {listen} for chat; set chat.listen to another port"))?;
+    let database = state.database();
+    let (writer, completions, reader, loaded) = store::open(&database, hub::retention(&config))
+        .with_context(|| format!("can't open {}", database.display()))?;
+
+    let epoch = loaded.epoch;
+    let socket = config.control.socket.clone();
+    let (publish_config, config) = watch::channel(Arc::new(config));
+    let (hub, ends) = Hub::new(config.clone(), writer, completions, loaded);
+    let (reload, mut reloads) = mpsc::channel::<ReloadRequest>(4);
+    let counters = Arc::default();
+    let chat_listen = port.listen;
+    let context = Arc::new(Context {
+        config: config.clone(),
+        hub: ends.handle,
+        feed: ends.feed,
+        reader,
+        snapshot: ends.snapshot,
+        counters: Arc::clone(&counters),
+        chat_listen,
+        reload,
+        log: log.clone(),
+        epoch,
+        started: SystemTime::now().into(),
+        socket: socket.clone(),
+        sessions: AtomicU64::new(0),
+        sessions_refused: AtomicU64::new(0),
+        rights: SharedRights::from(&control),
+    });
+
+    let stop = CancellationToken::new();
+    let sessions = TaskTracker::new();
+    let mut hub = tokio::spawn(hub.run());
+    let chat_ends = chat::Ends { config, hub: ends.chat_input, datagrams: ends.datagrams, counters };
+    let mut chat = spawn_chat(port, chat_ends, stop.clone())?;
+    let mut control = tokio::spawn(control.run(context, stop.clone(), sessions.clone()));
+
+    tracing::info!(version = crate::VERSION, chat = %chat_listen, control = %socket.display(), "ready");
+    systemd::ready(&format!("chat on UDP {chat_listen}"));
+
+    // The first critical task that ends by itself ends the daemon; systemd starts it again.
+    let mut failure = None;
+    loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Stop => break,
+                Signal::Reload => {
+                    let _ = reload_config(&source, &publish_config, &log); // what happened is in the log
+                }
+            },
+            Some(request) = reloads.recv() => {
+                let _ = request.send(reload_config(&source, &publish_config, &log)); // the asker may have left
+            }
+            ended = &mut chat => {
+                failure = Some(chat_failure(ended));
+                break;
+            }
+            ended = &mut hub => {
+                let error = match ended {
+                    Ok(Ok(_)) => anyhow!("the hub ended by itself"),
+                    Ok(Err(error)) => anyhow!(error).context("the hub ended"),
+                    Err(panic) => anyhow!(panic).context("the hub ended"),
+                };
+                return Err(error); // without it nothing can be stopped in order
+            }
+            ended = &mut control => return Err(anyhow!("the control socket ended by itself: {ended:?}")),
+        }
+    }
+
+    systemd::stopping();
+    tracing::info!("stopping");
+    stop.cancel();
+    sessions.close();
+    let edges = async {
+        sessions.wait().await;
+        let file = control.await;
+        if failure.is_none() {
+            failure = match chat.await {
+                Ok(Ok(())) => None,
+                ended => Some(chat_failure(ended)),
+            };
+        }
+        file
+    };
+    let file = tokio::time::timeout(limits::STOP_EDGES, edges).await;
+    if file.is_err() {
+        tracing::warn!("some sessions did not end in time");
+    }
+    // The sessions that are left hold the hub's handle: with the edges gone it would wait for them in vain.
+    let writer = tokio::time::timeout(limits::STOP_EDGES, &mut hub).await;
+    match writer {
+        Ok(Ok(Ok(writer))) => tokio::task::spawn_blocking(move || writer.join()).await?,
+        Ok(Ok(Err(error))) => return Err(anyhow!(error).context("the hub ended")),
+        Ok(Err(panic)) => return Err(anyhow!(panic).context("the hub ended")),
+        Err(_) => return Err(anyhow!("the hub did not end in time")),
+    }
+    if let Ok(Ok(file)) = file {
+        file.remove();
+    }
+    tracing::info!("stopped");
+    failure.map_or(Ok(()), Err)
+}
+
+type ChatEnd = Result<std::io::Result<()>, oneshot::error::RecvError>;
+
+fn chat_failure(ended: ChatEnd) -> anyhow::Error {
+    match ended {
+        Ok(Ok(())) => anyhow!("the chat port ended by itself"),
+        Ok(Err(error)) => anyhow!(error).context("the chat port failed"),
+        Err(_) => anyhow!("the chat port's thread panicked"),
+    }
+}
+
+/// Runs the chat port on a thread of its own; the receiver tells how it ended.
+fn spawn_chat(
+    port: ChatPort,
+    ends: chat::Ends,
+    stop: CancellationToken,
+) -> anyhow::Result<oneshot::Receiver<std::io::Result<()>>> {
+    let (ended, end) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("chat".into()).spawn(move || {
+        let result = runtime.block_on(port.run(ends, stop));
+        let _ = ended.send(result); // nobody waits any more once the daemon gave up on it
+    })?;
+    Ok(end)
+}
+
+/// Reads the configuration again and puts in force what can change live; what is in force stays on an error.
+fn reload_config(
+    source: &Source,
+    published: &watch::Sender<Arc<Config>>,
+    log: &LogHandle,
+) -> Result<Changes, String> {
+    systemd::reloading();
+    let old = Arc::clone(&published.borrow());
+    let result = source.load().map_err(|e| e.to_string()).map(|new| {
+        let changes = old.diff(&new);
+        log.set_level(new.node.log_level);
+        published.send_replace(Arc::new(old.with_live_from(&new)));
+        changes
+    });
+    match &result {
+        Ok(Changes { live, restart }) => {
+            tracing::info!(changed = ?live, needs_restart = ?restart, "configuration read again");
+        }
+        Err(error) => tracing::error!(%error, "the configuration is bad; the one in force stays"),
+    }
+    systemd::ready("configuration read again");
+    result
+}

@@ -1,0 +1,183 @@
+//! What netkitd remembers: the event log, the outbox, keys, conversations and cursors, in one SQLite database.
+//!
+//! A writer thread ([`Writer`], held by the hub alone) makes jobs durable, many in one transaction; a reader
+//! thread ([`Reader`], for whoever answers questions) reads the log. Nobody awaits either: jobs are answered
+//! over channels. An event is numbered inside the transaction that commits it and told to nobody before.
+
+mod cursors;
+mod log;
+mod outbox;
+mod reader;
+mod retention;
+mod schema;
+mod writer;
+
+pub use log::LogStats;
+pub use outbox::Outgoing;
+pub use reader::{Page, PageRequest, Reader};
+pub use retention::Retention;
+pub use writer::{Completion, Writer};
+
+use netkit_proto::chat::plain::Encoding;
+use netkit_proto::ids::{Epoch, Seq};
+use netkit_proto::name::{CursorName, Key};
+use netkit_proto::rpc::event::Event;
+use netkit_proto::time::Timestamp;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Why the store can't do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk, or the quota, is full.
+    #[error("no space left for the event log")]
+    NoSpace,
+    /// The database was written by a newer netkitd.
+    #[error("the state was written by a newer netkitd; install that version again, or use another state_dir")]
+    Newer,
+    /// The file is no database, or a damaged one.
+    #[error("the database is damaged ({0}); move netkit.db away to start with an empty log")]
+    Damaged(String),
+    /// A migration failed.
+    #[error("can't bring the database up to date: {0}")]
+    Migration(String),
+    /// A thread of the store could not be started.
+    #[error("can't start a thread for the store: {0}")]
+    Thread(String),
+    /// Anything else that SQLite or the disk says.
+    #[error("the database fails: {0}")]
+    Failed(String),
+    /// The store is gone: netkitd is stopping.
+    #[error("netkitd is stopping")]
+    Stopped,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
+        // WAL's index file can't grow on a full disk: SQLITE_IOERR_SHMSIZE. A quota shows as a failed write.
+        const SHM_SIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+        match &error {
+            rusqlite::Error::SqliteFailure(e, _) if e.code == DiskFull || e.extended_code == SHM_SIZE => {
+                StoreError::NoSpace
+            }
+            rusqlite::Error::SqliteFailure(e, _) if matches!(e.code, DatabaseCorrupt | NotADatabase) => {
+                StoreError::Damaged(error.to_string())
+            }
+            _ => StoreError::Failed(error.to_string()),
+        }
+    }
+}
+
+/// An event as it is kept: its number, its time, and its JSON without those.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number.
+    pub seq: Seq,
+    /// Its time.
+    pub at: Timestamp,
+    /// See [`Event::to_body`].
+    pub body: Box<str>,
+}
+
+/// One thing to be made durable. Those of one job are committed together or not at all.
+#[derive(Debug)]
+pub enum Op {
+    /// Append an event to the log.
+    Append(Timestamp, Event),
+    /// Append a message's `message.queued` event and put the message into the outbox, unless its key was used.
+    Queue {
+        /// When it was queued.
+        at: Timestamp,
+        /// The event.
+        event: Event,
+        /// Where its datagram goes.
+        address: SocketAddr,
+        /// What is sent.
+        datagram: Vec<u8>,
+        /// When it is given up.
+        expires: Timestamp,
+        /// Whose key this is, the key, and the digest of the parameters it stands for.
+        key: Option<(u32, Key, [u8; 32])>,
+    },
+    /// Take a message out of the outbox and append what became of it.
+    Settle(Timestamp, Seq, Event),
+    /// Remember what a plain peer is answered in; UTF-8, the default, is forgotten.
+    Conversation(Timestamp, SocketAddr, Encoding),
+    /// Tell where a cursor stands.
+    CursorRead(u32, CursorName),
+    /// Move a cursor.
+    CursorMove(Timestamp, u32, CursorName, Seq),
+    /// Forget a cursor.
+    CursorRemove(u32, CursorName),
+    /// List a user's cursors.
+    CursorList(u32),
+    /// Keep the log within other limits from now on.
+    Retain(Retention),
+}
+
+/// What became of an [`Op`].
+#[derive(Debug)]
+pub enum Outcome {
+    /// The event is in the log.
+    Appended(Arc<Entry>),
+    /// Nothing was appended: the key was used before for this message, with the same parameters.
+    Repeated(Seq),
+    /// Nothing was appended: the key was used before with other parameters.
+    KeyConflict,
+    /// Where a cursor stands, if it exists.
+    Cursor(Option<CursorRow>),
+    /// A user's cursors.
+    Cursors(Vec<CursorRow>),
+    /// The user has too many cursors.
+    TooManyCursors,
+    /// Done; there is nothing to tell. `false`: what should be removed was not there.
+    Done(bool),
+}
+
+/// A named place in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CursorRow {
+    /// Its name.
+    pub name: String,
+    /// Which log it stands in.
+    pub epoch: Epoch,
+    /// The last event that was done with.
+    pub seq: Seq,
+    /// When it was moved last.
+    pub moved: Timestamp,
+}
+
+/// What a starting daemon finds.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Which log this is.
+    pub epoch: Epoch,
+    /// How the log is.
+    pub stats: LogStats,
+    /// What waits to be sent, by message.
+    pub outbox: Vec<Outgoing>,
+    /// The plain peers that are not answered in UTF-8.
+    pub conversations: Vec<(SocketAddr, Encoding, Timestamp)>,
+}
+
+/// Opens the database at `path` and starts both threads. Answers to jobs come from the receiver.
+///
+/// # Errors
+/// See [`StoreError`].
+pub fn open(
+    path: &Path,
+    retention: Retention,
+) -> Result<(Writer, tokio::sync::mpsc::Receiver<Completion>, Reader, Loaded), StoreError> {
+    let db = schema::open_writer(path)?;
+    let loaded = Loaded {
+        epoch: log::epoch(&db)?,
+        stats: log::stats(&db)?,
+        outbox: outbox::load(&db)?,
+        conversations: outbox::load_conversations(&db)?,
+    };
+    let reader = reader::start(schema::open_reader(path)?)?;
+    let (writer, completions) = writer::start(db, loaded.epoch, retention)?;
+    Ok((writer, completions, reader, loaded))
+}

@@ -1,0 +1,154 @@
+//! The reader thread: reads pages of the log over a connection of its own, so that a long search never delays a
+//! commit. One read looks at a bounded number of rows; callers ask again from where it stopped.
+
+use super::{Entry, StoreError};
+use crate::limits;
+use netkit_proto::ids::Seq;
+use netkit_proto::rpc::event::Filter;
+use netkit_proto::time::Timestamp;
+use rusqlite::Connection;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Which events to read.
+#[derive(Clone, Debug)]
+pub struct PageRequest {
+    /// Those after this number.
+    pub since: Seq,
+    /// Those before this number.
+    pub before: Seq,
+    /// At most so many.
+    pub limit: usize,
+    /// From the end backwards instead of from the start.
+    pub last: bool,
+    /// Only those that match.
+    pub filter: Arc<Filter>,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Events that match, in rising order.
+    pub entries: Vec<Entry>,
+    /// The rows looked at: first and last number; none where there was no row to look at.
+    pub seen: Option<(Seq, Seq)>,
+    /// Ranges of numbers between `since` and `seen.1` that are gone; only when reading forwards.
+    pub gaps: Vec<(Seq, Seq)>,
+    /// Stopped before the end of the range.
+    pub more: bool,
+}
+
+/// The reader's clonable front.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    requests: mpsc::Sender<(PageRequest, oneshot::Sender<Result<Page, StoreError>>)>,
+}
+
+impl Reader {
+    /// Reads a page; waits while too many others read.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn page(&self, request: PageRequest) -> Result<Page, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.requests.send((request, answer)).await.map_err(|_| StoreError::Stopped)?;
+        answered.await.map_err(|_| StoreError::Stopped)?
+    }
+}
+
+pub(super) fn start(db: Connection) -> Result<Reader, StoreError> {
+    let (requests, mut queue) = mpsc::channel::<(PageRequest, oneshot::Sender<_>)>(limits::READS);
+    std::thread::Builder::new()
+        .name("store-reader".into())
+        .spawn(move || {
+            while let Some((request, answer)) = queue.blocking_recv() {
+                if !answer.is_closed() {
+                    let _ = answer.send(read(&db, &request).map_err(StoreError::from)); // the caller may be gone
+                }
+            }
+        })
+        .map_err(|e| StoreError::Thread(e.to_string()))?;
+    Ok(Reader { requests })
+}
+
+fn read(db: &Connection, request: &PageRequest) -> rusqlite::Result<Page> {
+    let sql = if request.last {
+        "SELECT seq, at, body FROM events WHERE seq > ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3"
+    } else {
+        "SELECT seq, at, body FROM events WHERE seq > ?1 AND seq < ?2 ORDER BY seq LIMIT ?3"
+    };
+    let mut statement = db.prepare_cached(sql)?;
+    let before = i64::try_from(request.before.0).unwrap_or(i64::MAX);
+    let since = i64::try_from(request.since.0).unwrap_or(i64::MAX);
+    let mut rows = statement.query([since, before, i64::from(limits::READ_ROWS)])?;
+    let mut page = Page::default();
+    let (mut looked_at, mut bytes) = (0, 0);
+    while let Some(row) = rows.next()? {
+        if page.entries.len() >= request.limit || bytes > limits::READ_BYTES {
+            page.more = true;
+            break;
+        }
+        let seq = Seq(row.get(0)?);
+        let (first, last) = page.seen.unwrap_or((seq, seq));
+        let expected = page.seen.map_or(request.since, |_| last).next();
+        if !request.last && seq > expected {
+            page.gaps.push((expected, seq.prev()));
+        }
+        page.seen = Some((first.min(seq), last.max(seq)));
+        looked_at += 1;
+        let at = Timestamp(row.get(1)?);
+        let body = row.get_ref(2)?.as_str()?;
+        if request.filter.matches(at, body) {
+            bytes += body.len();
+            page.entries.push(Entry { seq, at, body: body.into() });
+        }
+    }
+    page.more |= looked_at == limits::READ_ROWS;
+    if request.last {
+        page.entries.reverse();
+    }
+    Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{LogStats, log, schema};
+    use super::*;
+    use netkit_proto::rpc::event::Event;
+
+    fn numbers(page: &Page) -> Vec<u64> {
+        page.entries.iter().map(|entry| entry.seq.0).collect()
+    }
+
+    #[test]
+    fn pages_go_both_ways_and_tell_of_gaps() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = schema::open_writer(&dir.path().join("db")).unwrap();
+        let mut stats = LogStats::default();
+        for n in 1..=10 {
+            let event = Event::Sent { message: Seq(n), peer: if n % 2 == 0 { "even" } else { "odd" }.into() };
+            log::append(&db, &mut stats, Timestamp(0), &event).unwrap();
+        }
+        db.execute("DELETE FROM events WHERE seq IN (1, 2, 6)", []).unwrap();
+        let filter = |peer: Option<&str>| Arc::new(Filter { peer: peer.map(str::to_owned), ..Filter::default() });
+        let ask = |since, before, limit, last, peer| {
+            let request = PageRequest { since: Seq(since), before: Seq(before), limit, last, filter: filter(peer) };
+            read(&db, &request).unwrap()
+        };
+
+        let all = ask(0, u64::MAX, 100, false, None);
+        assert_eq!(numbers(&all), [3, 4, 5, 7, 8, 9, 10]);
+        assert_eq!(all.gaps, [(Seq(1), Seq(2)), (Seq(6), Seq(6))]);
+        assert_eq!((all.seen, all.more), (Some((Seq(3), Seq(10))), false));
+
+        let first = ask(3, u64::MAX, 2, false, None);
+        assert_eq!((numbers(&first), first.more, first.gaps.len()), (vec![4, 5], true, 0));
+
+        let last = ask(0, u64::MAX, 3, true, Some("odd"));
+        assert_eq!((numbers(&last), last.more), (vec![5, 7, 9], true));
+        assert_eq!(last.seen, Some((Seq(5), Seq(10))));
+
+        let none = ask(10, u64::MAX, 3, false, None);
+        assert_eq!((numbers(&none), none.seen, none.more), (vec![], None, false));
+    }
+}

@@ -1,0 +1,122 @@
+//! The tables of `netkit.db` as numbered migrations. A migration that was released is never changed: a new one
+//! follows it. Opens connections with the settings that durability rests on.
+
+use super::StoreError;
+use crate::limits;
+use rusqlite::{Connection, OpenFlags};
+use rusqlite_migration::{M, Migrations, MigrationDefinitionError};
+use std::path::Path;
+use std::time::Duration;
+
+const MIGRATIONS: &[M<'_>] = &[M::up(
+    "
+    -- The log's state, one row: its epoch, the highest number given, and what is kept.
+    CREATE TABLE log (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        epoch INTEGER NOT NULL,
+        head INTEGER NOT NULL DEFAULT 0,
+        events INTEGER NOT NULL DEFAULT 0,
+        bytes INTEGER NOT NULL DEFAULT 0,
+        unverified_events INTEGER NOT NULL DEFAULT 0,
+        unverified_bytes INTEGER NOT NULL DEFAULT 0
+    );
+    INSERT INTO log (one, epoch) VALUES (1, random() & 9007199254740991);
+
+    -- body: the event's JSON object without seq and at. at: milliseconds since 1970.
+    CREATE TABLE events (
+        seq INTEGER PRIMARY KEY,
+        at INTEGER NOT NULL,
+        unverified INTEGER NOT NULL,
+        body TEXT NOT NULL
+    );
+
+    -- Messages committed and not yet sent, as the datagram to send.
+    CREATE TABLE outbox (
+        message INTEGER PRIMARY KEY,
+        address TEXT NOT NULL,
+        datagram BLOB NOT NULL,
+        expires INTEGER NOT NULL
+    );
+
+    -- Idempotency keys: digest of the parameters, and the message that was made.
+    CREATE TABLE keys (
+        uid INTEGER NOT NULL,
+        key TEXT NOT NULL,
+        digest BLOB NOT NULL,
+        message INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (uid, key)
+    ) WITHOUT ROWID;
+    CREATE INDEX keys_by_age ON keys (at);
+
+    -- Plain peers that are not answered in UTF-8.
+    CREATE TABLE conversations (
+        address TEXT PRIMARY KEY,
+        encoding TEXT NOT NULL,
+        at INTEGER NOT NULL
+    ) WITHOUT ROWID;
+
+    CREATE TABLE cursors (
+        uid INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        epoch INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        moved INTEGER NOT NULL,
+        PRIMARY KEY (uid, name)
+    ) WITHOUT ROWID;
+    ",
+)];
+
+/// Opens the database for the writer, made and brought up to date where needed.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let mut db = Connection::open(path)?;
+    db.busy_timeout(Duration::from_secs(5))?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.pragma_update(None, "wal_autocheckpoint", limits::STORE_CHECKPOINT_PAGES)?;
+    db.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    match Migrations::from_slice(MIGRATIONS).to_latest(&mut db) {
+        Ok(()) => Ok(db),
+        Err(rusqlite_migration::Error::MigrationDefinition(MigrationDefinitionError::DatabaseTooFarAhead)) => {
+            Err(StoreError::Newer)
+        }
+        Err(rusqlite_migration::Error::RusqliteError { err, .. }) => Err(err.into()),
+        Err(other) => Err(StoreError::Migration(other.to_string())),
+    }
+}
+
+/// Opens the database for the reader; the writer must have opened it before.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    db.busy_timeout(Duration::from_secs(5))?;
+    Ok(db)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_are_valid() {
+        Migrations::from_slice(MIGRATIONS).validate().unwrap();
+    }
+
+    #[test]
+    fn a_database_of_a_newer_netkitd_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netkit.db");
+        open_writer(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(open_writer(&path), Err(StoreError::Newer)));
+    }
+
+    #[test]
+    fn commits_are_synced_before_they_return() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = open_writer(&dir.path().join("netkit.db")).unwrap();
+        let setting = |name: &str| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(setting("synchronous"), 2);
+        let journal: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!(journal, "wal");
+    }
+}

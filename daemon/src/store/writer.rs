@@ -1,0 +1,207 @@
+//! The writer thread: takes jobs, commits as many as wait in one synced transaction, then answers. Held by the
+//! hub alone.
+
+use super::{Entry, LogStats, Op, Outcome, Outgoing, Retention, StoreError, cursors, log, outbox, retention};
+use crate::limits;
+use netkit_proto::ids::Epoch;
+use netkit_proto::time::Timestamp;
+use rusqlite::{Connection, TransactionBehavior};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::mpsc;
+
+/// The answer to a job; answers come in the order of the jobs.
+#[derive(Debug)]
+pub struct Completion {
+    /// What became of each op, in their order; or why none was committed, and the ops back.
+    pub result: Result<Vec<Outcome>, (StoreError, Vec<Op>)>,
+    /// How the log is after this job.
+    pub stats: LogStats,
+}
+
+/// The writer's front. Dropping it ends the thread after its last commit; [`Writer::join`] waits for that.
+#[derive(Debug)]
+pub struct Writer {
+    jobs: SyncSender<Vec<Op>>,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Hands over a job. The caller keeps at most [`limits::STORE_JOBS`] unanswered, so there is always room.
+    ///
+    /// # Errors
+    /// [`StoreError::Stopped`] where the thread is gone.
+    pub fn submit(&self, ops: Vec<Op>) -> Result<(), StoreError> {
+        self.jobs.try_send(ops).map_err(|_| StoreError::Stopped)
+    }
+
+    /// Lets the thread finish its last commit and waits for it. Blocks.
+    pub fn join(self) {
+        drop(self.jobs);
+        if self.thread.join().is_err() {
+            tracing::error!("the store's writer thread panicked");
+        }
+    }
+}
+
+pub(super) fn start(
+    db: Connection,
+    epoch: Epoch,
+    limit: Retention,
+) -> Result<(Writer, mpsc::Receiver<Completion>), StoreError> {
+    let (jobs, job_queue) = sync_channel(limits::STORE_JOBS);
+    let (answers, completions) = mpsc::channel(limits::STORE_JOBS);
+    let stats = log::stats(&db)?;
+    let state = WriterThread { db, epoch, limit, stats, retainer: retention::Retainer::default(), answers };
+    let thread = std::thread::Builder::new()
+        .name("store-writer".into())
+        .spawn(move || state.run(&job_queue))
+        .map_err(|e| StoreError::Thread(e.to_string()))?;
+    Ok((Writer { jobs, thread }, completions))
+}
+
+struct WriterThread {
+    db: Connection,
+    epoch: Epoch,
+    limit: Retention,
+    stats: LogStats,
+    retainer: retention::Retainer,
+    answers: mpsc::Sender<Completion>,
+}
+
+fn now() -> Timestamp {
+    SystemTime::now().into()
+}
+
+impl WriterThread {
+    fn run(mut self, jobs: &Receiver<Vec<Op>>) {
+        let mut look_at_age = Instant::now();
+        loop {
+            let group = match jobs.recv_timeout(look_at_age.saturating_duration_since(Instant::now())) {
+                Ok(first) => group(first, jobs),
+                Err(RecvTimeoutError::Timeout) => {
+                    let again = self.prune();
+                    look_at_age = Instant::now() + if again { Duration::ZERO } else { limits::RETENTION_PERIOD };
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let results = match self.commit(&group) {
+                Ok(results) => results.into_iter().map(Ok).collect(),
+                Err(error) => group.into_iter().map(|job| Err((error.clone(), job))).collect::<Vec<_>>(),
+            };
+            for result in results {
+                let completion = Completion { result, stats: self.stats };
+                if self.answers.blocking_send(completion).is_err() {
+                    return; // the hub is gone: nobody is left to be told, and what is committed stays committed
+                }
+            }
+        }
+        // Statistics for the query planner and an empty write-ahead log; both are only good to have.
+        if let Err(error) = self.db.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);") {
+            tracing::debug!(%error, "could not tidy the database at the end");
+        }
+    }
+
+    /// Commits every job of the group, or none.
+    fn commit(&mut self, group: &[Vec<Op>]) -> Result<Vec<Vec<Outcome>>, StoreError> {
+        let mut stats = self.stats;
+        let mut limit = self.limit;
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let results = group
+            .iter()
+            .map(|job| job.iter().map(|op| apply(&tx, self.epoch, &mut stats, &mut limit, op)).collect())
+            .collect::<rusqlite::Result<Vec<Vec<Outcome>>>>()?;
+        if stats != self.stats {
+            // What comes in beyond the limits goes out in the same transaction: the bounds hold under any load.
+            let budget = 2 * stats.head.0.saturating_sub(self.stats.head.0);
+            self.retainer.trim(&tx, &mut stats, &limit, now(), budget)?;
+            log::save_stats(&tx, &stats)?;
+        }
+        tx.commit()?;
+        (self.stats, self.limit) = (stats, limit);
+        Ok(results)
+    }
+
+    /// Removes what is too old or too much while nothing else happens; whether to go on at once.
+    fn prune(&mut self) -> bool {
+        let mut stats = self.stats;
+        let mut step = || {
+            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            outbox::prune_keys(&tx, now())?;
+            let more = self.retainer.trim(&tx, &mut stats, &self.limit, now(), limits::RETENTION_CHUNK)?;
+            if stats != self.stats {
+                log::save_stats(&tx, &stats)?;
+            }
+            tx.commit()?;
+            Ok::<bool, rusqlite::Error>(more)
+        };
+        match step() {
+            Ok(more) => {
+                self.stats = stats;
+                more
+            }
+            Err(error) => {
+                tracing::warn!(%error, "retention could not remove old events");
+                false
+            }
+        }
+    }
+}
+
+/// Everything that waits behind `first`, up to one transaction's worth.
+fn group(first: Vec<Op>, jobs: &Receiver<Vec<Op>>) -> Vec<Vec<Op>> {
+    let mut rows = first.len();
+    let mut group = vec![first];
+    while rows < limits::STORE_GROUP
+        && let Ok(job) = jobs.try_recv()
+    {
+        rows += job.len();
+        group.push(job);
+    }
+    group
+}
+
+fn apply(
+    db: &Connection,
+    epoch: Epoch,
+    stats: &mut LogStats,
+    limit: &mut Retention,
+    op: &Op,
+) -> rusqlite::Result<Outcome> {
+    let appended = |entry: Entry| Outcome::Appended(Arc::new(entry));
+    match op {
+        Op::Append(at, event) => log::append(db, stats, *at, event).map(appended),
+        Op::Queue { at, event, address, datagram, expires, key } => {
+            if let Some((uid, key, digest)) = key
+                && let Some(used) = outbox::look_up_key(db, *uid, key, digest)?
+            {
+                return Ok(used);
+            }
+            let entry = log::append(db, stats, *at, event)?;
+            let (message, datagram) = (entry.seq, datagram.clone());
+            outbox::insert(db, &Outgoing { message, address: *address, datagram, expires: *expires })?;
+            if let Some(key) = key {
+                outbox::insert_key(db, *at, key, message)?;
+            }
+            Ok(appended(entry))
+        }
+        Op::Settle(at, message, event) => {
+            outbox::remove(db, *message)?;
+            log::append(db, stats, *at, event).map(appended)
+        }
+        Op::Conversation(at, address, encoding) => {
+            outbox::set_conversation(db, *at, *address, *encoding).map(|()| Outcome::Done(true))
+        }
+        Op::CursorRead(uid, name) => cursors::read(db, *uid, name),
+        Op::CursorMove(at, uid, name, seq) => cursors::set(db, *at, *uid, name, epoch, *seq),
+        Op::CursorRemove(uid, name) => cursors::remove(db, *uid, name),
+        Op::CursorList(uid) => cursors::list(db, *uid),
+        Op::Retain(new) => {
+            *limit = *new;
+            Ok(Outcome::Done(true))
+        }
+    }
+}
