@@ -2,14 +2,15 @@
 //! that needs netkitd goes through here. Starting again after netkitd went away is in `follow`.
 
 use crate::exit::{Exit, Failure, Outcome};
+use crate::incoming::{Message, understand};
 use crate::unreachable;
 use crate::wait::{self, Ready};
 use interprocess::local_socket::{GenericFilePath, Stream, prelude::*};
 use netkit_proto::limits;
 use netkit_proto::rpc::call::Call;
 use netkit_proto::rpc::code::Error;
-use netkit_proto::rpc::line::{Line, LineBuffer};
-use netkit_proto::rpc::message::{self, Received};
+use netkit_proto::rpc::line::LineBuffer;
+use netkit_proto::rpc::message;
 use rustix::fd::{AsFd, BorrowedFd};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -217,40 +218,6 @@ impl Client {
     }
 }
 
-/// An answer, and the id of the request it belongs to; no id where netkitd could not tell.
-type Answer = (Option<u64>, Result<Box<RawValue>, Error>);
-
-enum Message {
-    Answers(Vec<Answer>),
-    Notification(Box<RawValue>),
-}
-
-fn understand(line: Line) -> Result<Message, CallError> {
-    let Line::Complete(line) = line else {
-        return Err(CallError::Protocol(format!("a line of more than {} bytes", limits::RPC_LINE)));
-    };
-    let strange = |e: serde_json::Error| CallError::Protocol(format!("a line that is not JSON-RPC: {e}"));
-    if line.trim_ascii_start().starts_with(b"[") {
-        let batch: Vec<Received<'_>> = serde_json::from_slice(&line).map_err(strange)?;
-        return Ok(Message::Answers(batch.into_iter().map(answer).collect::<Result<_, _>>()?));
-    }
-    let received: Received<'_> = serde_json::from_slice(&line).map_err(strange)?;
-    if received.method.is_some() {
-        let params = received.params.unwrap_or(RawValue::NULL).to_owned();
-        return Ok(Message::Notification(params));
-    }
-    Ok(Message::Answers(vec![answer(received)?]))
-}
-
-fn answer(received: Received<'_>) -> Result<Answer, CallError> {
-    let id = received.id.and_then(|id| id.get().parse().ok());
-    match (received.error, received.result) {
-        (Some(error), _) => Ok((id, Err(error))),
-        (None, Some(result)) => Ok((id, Ok(result.to_owned()))),
-        (None, None) => Err(CallError::Protocol("an answer without result and error".into())),
-    }
-}
-
 fn unasked() -> CallError {
     CallError::Protocol("an answer to what was not asked".into())
 }
@@ -258,4 +225,22 @@ fn unasked() -> CallError {
 fn write_request<P: Serialize>(id: u64, method: &str, params: &P) -> Result<String, CallError> {
     message::request(id, method, params)
         .map_err(|e| CallError::Protocol(format!("nothing, since {method} could not be written: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+    use netkit_proto::rpc::call::ChatSend;
+
+    #[test]
+    fn answers_to_a_batch_stand_at_their_places() {
+        let fake = Fake::with(&[]);
+        let mut client = Client::connect(&fake.socket()).unwrap();
+        let send = |text: &str| ChatSend { to: "bob".into(), text: text.into(), key: None, expire: None };
+        let answers = client.batch(&[send("a"), send("refuse me"), send("b")]).unwrap();
+        assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+        fake.state().die_at = Some("chat.send");
+        assert!(matches!(client.batch(&[send("c")]), Err(CallError::Lost(_))));
+    }
 }

@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn events_are_shown_as_lines() {
-        let now: Zoned = "2026-11-23T08:30:00+00:00[UTC]".parse().unwrap();
+        let now: Zoned = "2026-11-23T08:30:00+00:00[+00:00]".parse().unwrap();
         let at = Timestamp::parse("2026-11-23T08:13:05.123Z").unwrap();
         let received = |text: &str, encoding, verified, room: Option<&str>| Event::Received {
             peer: "udp://10.0.0.9:9".into(),

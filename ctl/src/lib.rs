@@ -12,6 +12,7 @@ mod exit;
 #[cfg(test)]
 mod fake;
 mod format;
+mod incoming;
 mod listener;
 mod output;
 mod time;

@@ -1,10 +1,33 @@
 //! Times and durations as people type them: `10m`, `2h ago`, `yesterday`, `08:00`, `2026-11-23 08:00`, RFC 3339.
-//! Called by `cli` while it resolves flags; reads no clock itself.
+//! Also how they are shown, and the local clock.
 
 use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, ToSpan, Unit, Zoned};
 use netkit_proto::time::Timestamp;
+use std::path::{Component, Path};
+use std::sync::OnceLock;
 use std::time::Duration;
+
+/// The present time in the local time zone.
+#[must_use]
+pub(crate) fn now() -> Zoned {
+    static ZONE: OnceLock<TimeZone> = OnceLock::new();
+    let read =
+        || std::env::var("TZ").ok().and_then(|name| named_zone(&name)).unwrap_or_else(TimeZone::system);
+    jiff::Timestamp::now().to_zoned(ZONE.get_or_init(read).clone())
+}
+
+/// The zone of a name such as `Asia/Shanghai`. jiff would list the whole zone database to find it, which takes a
+/// millisecond at every start, named or not; what else `TZ` and /etc/localtime can say is left to jiff.
+fn named_zone(name: &str) -> Option<TimeZone> {
+    let name = name.strip_prefix(':').unwrap_or(name);
+    if name.is_empty() || !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
+        return None;
+    }
+    let data = std::fs::read(Path::new("/usr/share/zoneinfo").join(name)).ok()?;
+    TimeZone::tzif(name, &data).ok()
+}
 
 /// Reads a duration: `90` (seconds), `1.5s`, `10m`, `2h 30m`, `7d`, `1w`.
 ///
@@ -91,6 +114,17 @@ mod tests {
 
     fn now() -> Zoned {
         "2026-11-23T08:30:00+01:00[+01:00]".parse().unwrap()
+    }
+
+    #[test]
+    fn zones_are_found_by_name() {
+        assert!(named_zone("../../../etc/localtime").is_none() && named_zone("").is_none());
+        assert!(named_zone("UTC+3").is_none(), "jiff reads these");
+        if Path::new("/usr/share/zoneinfo/Asia/Shanghai").exists() {
+            let noon = jiff::civil::date(2026, 11, 23).at(12, 0, 0, 0);
+            let zoned = noon.to_zoned(named_zone(":Asia/Shanghai").unwrap()).unwrap();
+            assert_eq!(zoned.offset().seconds(), 8 * 3600);
+        }
     }
 
     #[test]

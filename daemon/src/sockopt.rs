@@ -10,7 +10,13 @@ fn get(socket: BorrowedFd<'_>, option: libc::c_int, values: &mut [u32]) -> Resul
     // SAFETY: `values` is valid for writes of `len` bytes, any bytes are valid u32s, and the kernel writes no more
     // than `len` bytes (getsockopt(2)); `socket` is open for the whole call.
     let result = unsafe {
-        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, values.as_mut_ptr().cast(), &raw mut len)
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            values.as_mut_ptr().cast(),
+            &raw mut len,
+        )
     };
     let len = usize::try_from(len).unwrap_or(0);
     if result == 0 { Ok(len) } else { Err((io::Error::last_os_error(), len)) }
@@ -40,7 +46,9 @@ pub fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
                 return Ok(groups);
             }
             // The kernel tells how much it needs: at most NGROUPS_MAX = 65,536 groups.
-            Err((error, bytes)) if error.raw_os_error() == Some(libc::ERANGE) && bytes > size_of_val(&*groups) => {
+            Err((error, bytes))
+                if error.raw_os_error() == Some(libc::ERANGE) && bytes > size_of_val(&*groups) =>
+            {
                 groups.resize(bytes / size_of::<u32>(), 0);
             }
             Err((error, _)) => return Err(error),

@@ -56,7 +56,8 @@ impl Intake {
         while self.bytes + cost > self.max_bytes {
             // Where this source is at or over its share the answer is known without looking at all the others.
             let share = self.max_bytes / self.queues.len().max(1);
-            let Some(heaviest) = (own < share).then(|| self.heaviest()).flatten().filter(|&(_, b)| b >= own) else {
+            let Some(heaviest) = (own < share).then(|| self.heaviest()).flatten().filter(|&(_, b)| b >= own)
+            else {
                 return dropped + 1;
             };
             self.drop_newest(heaviest.0);

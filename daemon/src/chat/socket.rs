@@ -33,7 +33,10 @@ pub(super) struct ChatSocket {
 /// Binds, with a large receive buffer. `[::]` becomes `0.0.0.0` where IPv6 is off.
 pub(super) fn bind(listen: SocketAddr) -> io::Result<std::net::UdpSocket> {
     let no_ipv6 = |e: &io::Error| {
-        matches!(e.raw_os_error().map(Errno::from_raw_os_error), Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
+        matches!(
+            e.raw_os_error().map(Errno::from_raw_os_error),
+            Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
+        )
     };
     let socket = match bind_exactly(listen) {
         Err(e) if no_ipv6(&e) && listen.is_ipv6() && listen.ip().is_unspecified() => {
@@ -129,7 +132,9 @@ impl ChatSocket {
 }
 
 fn is_about_a_peer(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable};
+    use io::ErrorKind::{
+        ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable,
+    };
     matches!(
         error.kind(),
         ConnectionRefused | ConnectionReset | HostUnreachable | Interrupted | NetworkUnreachable

@@ -105,7 +105,8 @@ impl Chat {
             self.conversations.remove(&heard.from);
             return;
         }
-        if self.conversations.len() >= limits::CONVERSATIONS && !self.conversations.contains_key(&heard.from) {
+        if self.conversations.len() >= limits::CONVERSATIONS && !self.conversations.contains_key(&heard.from)
+        {
             self.forget_oldest();
         }
         let Heard { from, local, encoding, .. } = heard;
@@ -121,10 +122,20 @@ impl Chat {
     }
 
     /// A message is to be sent: what to commit.
-    pub(super) fn on_send(&self, now: Timestamp, encoding: PlainEncoding, send: SendRequest) -> Result<Op, Error> {
+    pub(super) fn on_send(
+        &self,
+        now: Timestamp,
+        encoding: PlainEncoding,
+        send: SendRequest,
+    ) -> Result<Op, Error> {
         if self.outbox.len() >= limits::OUTBOX {
-            return Err(Error::new(Kind::Busy, format_args!("{} messages wait to be sent already", limits::OUTBOX))
-                .hint("netkitctl status tells how many wait; they go when their peers can be reached, or expire"));
+            return Err(Error::new(
+                Kind::Busy,
+                format_args!("{} messages wait to be sent already", limits::OUTBOX),
+            )
+            .hint(
+                "netkitctl status tells how many wait; they go when their peers can be reached, or expire",
+            ));
         }
         let encoding = match encoding {
             PlainEncoding::Auto => self.encoding(send.address),
@@ -135,13 +146,16 @@ impl Chat {
             plain::EncodeError::TooLong(_) => Error::new(Kind::TooLarge, e).hint(
                 "send it in shorter lines: netkitctl send -l sends one message for each line of its input",
             ),
-            plain::EncodeError::Unmappable => Error::new(Kind::Refused, e).hint("send it without that character"),
+            plain::EncodeError::Unmappable => {
+                Error::new(Kind::Refused, e).hint("send it without that character")
+            }
         })?;
         let expire = send.expire.unwrap_or(limits::EXPIRE_DEFAULT).min(limits::EXPIRE_MAX);
         let expires = now.plus_millis(i64::try_from(expire.as_millis()).unwrap_or(i64::MAX));
         let digest = digest(&send);
         let bye = plain::is_bye(&send.text);
-        let event = Event::Queued { peer: peer_name(send.address), room: None, text: send.text, bye, expires };
+        let event =
+            Event::Queued { peer: peer_name(send.address), room: None, text: send.text, bye, expires };
         let key = send.key.map(|key| (send.uid, key, digest));
         Ok(Op::Queue { at: now, event, address: send.address, datagram, expires, key })
     }
@@ -218,7 +232,9 @@ impl Chat {
         }
         for retry in self.retries.values_mut() {
             retry.held.retain(|message| {
-                let Some(out) = self.outbox.get(message).filter(|out| out.expires <= now) else { return true };
+                let Some(out) = self.outbox.get(message).filter(|out| out.expires <= now) else {
+                    return true;
+                };
                 let (message, peer) = (out.message, peer_name(out.address));
                 let event = Event::Expired { message, peer, maybe_delivered: false };
                 expired.push(Op::Settle(now, message, event));
@@ -304,7 +320,11 @@ mod tests {
     fn a_peer_is_answered_as_it_spoke_last() {
         let mut chat = Chat::default();
         assert_eq!(datagram(&chat, 1), "你".as_bytes());
-        assert_eq!(hear(&mut chat, 1, Encoding::Gb18030, "好").len(), 2, "the line, and the change of encoding");
+        assert_eq!(
+            hear(&mut chat, 1, Encoding::Gb18030, "好").len(),
+            2,
+            "the line, and the change of encoding"
+        );
         assert_eq!(hear(&mut chat, 1, Encoding::Gb18030, "好").len(), 1, "no change");
         assert_eq!(datagram(&chat, 1), b"\xC4\xE3");
         assert_eq!(datagram(&chat, 2), "你".as_bytes(), "another peer");
@@ -348,7 +368,10 @@ mod tests {
         chat.queue(out(3, 1));
         assert_eq!(numbers(&mut chat), [1, 2, 3]);
         assert_eq!(numbers(&mut chat), [] as [u64; 0]);
-        assert!(matches!(chat.on_sent(NOW, Seq(3), &Ok(())), Some(Op::Settle(_, Seq(3), Event::Sent { .. }))));
+        assert!(matches!(
+            chat.on_sent(NOW, Seq(3), &Ok(())),
+            Some(Op::Settle(_, Seq(3), Event::Sent { .. }))
+        ));
         chat.settled(Seq(3));
         assert_eq!(chat.queued(), 2);
     }

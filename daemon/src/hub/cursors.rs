@@ -22,8 +22,10 @@ impl Leases {
         match self.0.get(&(cursor.uid, cursor.name.clone())) {
             Some(&holder) if holder == cursor.session => Ok(()),
             Some(_) => Err(busy(cursor)),
-            None => Err(Error::new(Kind::InvalidParams, format_args!("cursor {} is not open here", cursor.name))
-                .hint("call cursors.open in this session first")),
+            None => {
+                Err(Error::new(Kind::InvalidParams, format_args!("cursor {} is not open here", cursor.name))
+                    .hint("call cursors.open in this session first"))
+            }
         }
     }
 

@@ -222,7 +222,9 @@ impl Hub {
                 }
                 Err(error) => Ok(answer(reply, Err(error))),
             },
-            Command::CursorList(uid, reply) => self.submit_one(Op::CursorList(uid), Then::CursorsListed(uid, reply)),
+            Command::CursorList(uid, reply) => {
+                self.submit_one(Op::CursorList(uid), Then::CursorsListed(uid, reply))
+            }
             Command::SessionEnded(session) => {
                 self.leases.release_all(session);
                 Ok(())
@@ -322,7 +324,9 @@ impl Hub {
                 self.chat.queue(Outgoing { message: entry.seq, address, datagram, expires });
                 answer(reply, Ok(Queued { id: entry.seq, repeated: false }));
             }
-            (Then::Queued { reply, .. }, Outcome::Repeated(id)) => answer(reply, Ok(Queued { id, repeated: true })),
+            (Then::Queued { reply, .. }, Outcome::Repeated(id)) => {
+                answer(reply, Ok(Queued { id, repeated: true }))
+            }
             (Then::Queued { reply, .. }, _) => answer(reply, Err(key_conflict())),
             (Then::Settled { message, sent }, _) => {
                 self.snapshot.sent += u64::from(sent);
@@ -335,7 +339,10 @@ impl Hub {
             }
             (Then::CursorDone(_, reply), Outcome::Done(true)) => answer(reply, Ok(())),
             (Then::CursorDone(cursor, reply), Outcome::Done(false)) => {
-                answer(reply, Err(Error::new(Kind::NotFound, format_args!("there is no cursor {}", cursor.name))));
+                answer(
+                    reply,
+                    Err(Error::new(Kind::NotFound, format_args!("there is no cursor {}", cursor.name))),
+                );
             }
             (Then::CursorDone(_, reply), _) => answer(reply, Err(too_many_cursors())),
             (Then::Nothing | Then::CursorOpened(..) | Then::CursorsListed(..), _) => {}
@@ -375,7 +382,9 @@ impl Hub {
 /// What an asker is told when the store failed.
 fn store_failed(why: &StoreError) -> Error {
     match why {
-        StoreError::NoSpace => Error::new(Kind::NoSpace, why).hint("make room on the disk that holds state_dir"),
+        StoreError::NoSpace => {
+            Error::new(Kind::NoSpace, why).hint("make room on the disk that holds state_dir")
+        }
         StoreError::Stopped => Error::new(Kind::Unavailable, why),
         _ => Error::new(Kind::Unavailable, why).hint("look into netkitd's log: journalctl -u netkitd"),
     }

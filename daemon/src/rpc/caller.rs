@@ -32,9 +32,8 @@ impl Rights {
     /// nobody anything, and are logged.
     pub(super) fn resolve(config: &Config) -> Rights {
         let mut rights = Rights { own_uid: rustix::process::geteuid().as_raw(), ..Rights::default() };
-        rights.group = config.control.group_name().and_then(|name| {
-            uzers::get_group_by_name(name).map(|group| (name.to_owned(), group.gid()))
-        });
+        let name = config.control.group_name();
+        rights.group = uzers::get_group_by_name(name).map(|group| (name.to_owned(), group.gid()));
         for reader in &config.control.readers {
             let found = match reader {
                 Principal::User(name) => {
@@ -93,8 +92,12 @@ impl Rights {
             Access::Operator => "do this, only read",
         };
         let hint = match &self.group {
-            Some((group, _)) => format!("join the group {group} (usermod -aG {group} USER, then log in again)"),
-            None => "control.group names no group that exists: only root and netkitd's own user may".to_owned(),
+            Some((group, _)) => {
+                format!("join the group {group} (usermod -aG {group} USER, then log in again)")
+            }
+            None => {
+                "control.group names no group that exists: only root and netkitd's own user may".to_owned()
+            }
         };
         Err(Error::new(Kind::Denied, format_args!("user {} may not {what}", caller.uid)).hint(hint))
     }
@@ -142,7 +145,12 @@ mod tests {
     fn the_socket_is_as_open_as_the_rights_need() {
         let none = Rights::default();
         let group = Rights { group: Some(("netkit".into(), 50)), ..Rights::default() };
-        let modes = [none.socket_mode(false), group.socket_mode(false), none.socket_mode(true), group.socket_mode(true)];
+        let modes = [
+            none.socket_mode(false),
+            group.socket_mode(false),
+            none.socket_mode(true),
+            group.socket_mode(true),
+        ];
         assert_eq!(modes, [0o600, 0o660, 0o666, 0o666]);
     }
 }

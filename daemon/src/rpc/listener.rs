@@ -35,7 +35,9 @@ pub enum ListenError {
     #[error("{0} exists and is not a socket; remove it, or set control.socket to another path")]
     NotASocket(PathBuf),
     /// The group that the configuration names does not exist.
-    #[error("control.group names {0}, a group that does not exist; create it (groupadd --system {0}) or name another")]
+    #[error(
+        "control.group names {0}, a group that does not exist; create it (groupadd --system {0}) or name another"
+    )]
     NoGroup(String),
     /// Anything that the system says.
     #[error("can't listen on the control socket {path}: {source}")]
@@ -87,10 +89,10 @@ impl ControlSocket {
             make_parent(parent).map_err(io_error(parent))?;
         }
         let rights = Rights::resolve(config);
-        if let Some(name) = config.control.required_group()
+        if let Some(name) = &config.control.group
             && rights.gid().is_none()
         {
-            return Err(ListenError::NoGroup(name.to_owned()));
+            return Err(ListenError::NoGroup(name.clone()));
         }
         let mut lock_path = path.clone().into_os_string();
         lock_path.push(".lock");
@@ -129,7 +131,12 @@ impl ControlSocket {
     }
 
     /// Accepts connections until `stop`; the socket file stays, for the caller to remove at the very end.
-    pub async fn run(mut self, context: Arc<Context>, stop: CancellationToken, tracker: TaskTracker) -> SocketFile {
+    pub async fn run(
+        mut self,
+        context: Arc<Context>,
+        stop: CancellationToken,
+        tracker: TaskTracker,
+    ) -> SocketFile {
         let mut config = context.config.clone();
         let (ended, mut ends) = mpsc::channel::<u32>(limits::SESSIONS);
         let mut by_uid: HashMap<u32, usize> = HashMap::new();

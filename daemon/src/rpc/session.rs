@@ -41,7 +41,13 @@ impl Methods for Session {
 }
 
 /// Serves a connection until its client leaves or `stop`; then lets go of what the session held.
-pub(super) async fn run(stream: UnixStream, context: Arc<Context>, id: SessionId, caller: Caller, stop: CancellationToken) {
+pub(super) async fn run(
+    stream: UnixStream,
+    context: Arc<Context>,
+    id: SessionId,
+    caller: Caller,
+    stop: CancellationToken,
+) {
     let hub = context.hub.clone();
     let session = Session { context, id, caller, subscriptions: Subscriptions::default() };
     let connection = Connection {
@@ -204,8 +210,10 @@ pub(super) fn failed(error: Error) -> Started {
 /// A call for a method that does not exist.
 pub(super) fn no_such_method(method: &str) -> Started {
     let shown: String = method.chars().take(100).collect();
-    failed(Error::new(Kind::MethodNotFound, format_args!("there is no method {shown:?}"))
-        .hint("rpc.discover lists the methods"))
+    failed(
+        Error::new(Kind::MethodNotFound, format_args!("there is no method {shown:?}"))
+            .hint("rpc.discover lists the methods"),
+    )
 }
 
 /// A result that is there at once.

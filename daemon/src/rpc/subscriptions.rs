@@ -61,7 +61,8 @@ impl Subscriptions {
 
     pub(super) fn remove(&mut self, id: u64) -> Result<(), Error> {
         let removed = self.by_id.remove(&id).map(|_| ());
-        removed.ok_or_else(|| Error::new(Kind::NotFound, format_args!("this session has no subscription {id}")))
+        removed
+            .ok_or_else(|| Error::new(Kind::NotFound, format_args!("this session has no subscription {id}")))
     }
 
     /// Appends to `out` what can be delivered from the feed, until `out` is full; gives the reads of the log that
@@ -69,7 +70,10 @@ impl Subscriptions {
     pub(super) fn advance(&mut self, feed: &Feed, out: &mut Vec<u8>) -> Vec<Catchup> {
         let mut reads = Vec::new();
         for (&id, subscription) in &mut self.by_id {
-            while !subscription.reading && subscription.position < feed.head() && out.len() < limits::SESSION_OUTPUT {
+            while !subscription.reading
+                && subscription.position < feed.head()
+                && out.len() < limits::SESSION_OUTPUT
+            {
                 let Some(entries) = feed.after(subscription.position, 128) else {
                     subscription.reading = true;
                     let request = PageRequest {
@@ -86,7 +90,9 @@ impl Subscriptions {
                 for entry in entries {
                     subscription.position = entry.seq;
                     if subscription.filter.matches(entry.at, &entry.body) {
-                        deliver(&mut text, id, |line| event::write_line(line, entry.seq, entry.at, &entry.body));
+                        deliver(&mut text, id, |line| {
+                            event::write_line(line, entry.seq, entry.at, &entry.body)
+                        });
                     }
                 }
                 out.extend_from_slice(text.as_bytes());

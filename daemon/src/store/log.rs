@@ -67,7 +67,8 @@ pub(super) fn stats(db: &Connection) -> Result<LogStats, StoreError> {
 
 /// Writes back what [`append`] and retention changed; belongs to the same transaction.
 pub(super) fn save_stats(db: &Connection, stats: &LogStats) -> Result<()> {
-    let sql = "UPDATE log SET head = ?1, events = ?2, bytes = ?3, unverified_events = ?4, unverified_bytes = ?5";
+    let sql =
+        "UPDATE log SET head = ?1, events = ?2, bytes = ?3, unverified_events = ?4, unverified_bytes = ?5";
     let LogStats { head, events, bytes, unverified_events, unverified_bytes } = *stats;
     db.prepare_cached(sql)?.execute(params![head.0, events, bytes, unverified_events, unverified_bytes])?;
     Ok(())

@@ -24,7 +24,8 @@ pub struct Outgoing {
 }
 
 pub(super) fn load(db: &Connection) -> Result<Vec<Outgoing>, StoreError> {
-    let mut statement = db.prepare("SELECT message, address, datagram, expires FROM outbox ORDER BY message")?;
+    let mut statement =
+        db.prepare("SELECT message, address, datagram, expires FROM outbox ORDER BY message")?;
     let rows = statement.query_map([], |row| {
         let address: String = row.get(1)?;
         Ok((Seq(row.get(0)?), address, row.get(2)?, Timestamp(row.get(3)?)))
@@ -54,12 +55,18 @@ pub(super) fn remove(db: &Connection, message: Seq) -> Result<()> {
 }
 
 /// What using a key means: `None` = it is new.
-pub(super) fn look_up_key(db: &Connection, uid: u32, key: &Key, digest: &[u8; 32]) -> Result<Option<Outcome>> {
+pub(super) fn look_up_key(
+    db: &Connection,
+    uid: u32,
+    key: &Key,
+    digest: &[u8; 32],
+) -> Result<Option<Outcome>> {
     let mut statement = db.prepare_cached("SELECT digest, message FROM keys WHERE uid = ?1 AND key = ?2")?;
     let found = statement
         .query_row(params![uid, key.as_str()], |row| Ok((row.get::<_, Vec<u8>>(0)?, Seq(row.get(1)?))))
         .optional()?;
-    Ok(found.map(|(was, message)| if was == digest { Outcome::Repeated(message) } else { Outcome::KeyConflict }))
+    Ok(found
+        .map(|(was, message)| if was == digest { Outcome::Repeated(message) } else { Outcome::KeyConflict }))
 }
 
 pub(super) fn insert_key(
@@ -82,7 +89,9 @@ pub(super) fn prune_keys(db: &Connection, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn load_conversations(db: &Connection) -> Result<Vec<(SocketAddr, Encoding, Timestamp)>, StoreError> {
+pub(super) fn load_conversations(
+    db: &Connection,
+) -> Result<Vec<(SocketAddr, Encoding, Timestamp)>, StoreError> {
     let mut statement = db.prepare("SELECT address, encoding, at FROM conversations ORDER BY at DESC")?;
     let rows = statement.query_map([], |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, Timestamp(row.get(2)?)))
@@ -98,7 +107,12 @@ pub(super) fn load_conversations(db: &Connection) -> Result<Vec<(SocketAddr, Enc
     Ok(conversations)
 }
 
-pub(super) fn set_conversation(db: &Connection, at: Timestamp, address: SocketAddr, encoding: Encoding) -> Result<()> {
+pub(super) fn set_conversation(
+    db: &Connection,
+    at: Timestamp,
+    address: SocketAddr,
+    encoding: Encoding,
+) -> Result<()> {
     let address = address.to_string();
     if encoding != Encoding::Gb18030 {
         db.prepare_cached("DELETE FROM conversations WHERE address = ?1")?.execute([address])?;

@@ -130,9 +130,11 @@ mod tests {
             log::append(&db, &mut stats, Timestamp(0), &event).unwrap();
         }
         db.execute("DELETE FROM events WHERE seq IN (1, 2, 6)", []).unwrap();
-        let filter = |peer: Option<&str>| Arc::new(Filter { peer: peer.map(str::to_owned), ..Filter::default() });
+        let filter =
+            |peer: Option<&str>| Arc::new(Filter { peer: peer.map(str::to_owned), ..Filter::default() });
         let ask = |since, before, limit, last, peer| {
-            let request = PageRequest { since: Seq(since), before: Seq(before), limit, last, filter: filter(peer) };
+            let request =
+                PageRequest { since: Seq(since), before: Seq(before), limit, last, filter: filter(peer) };
             read(&db, &request).unwrap()
         };
 

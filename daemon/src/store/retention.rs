@@ -229,7 +229,11 @@ mod tests {
         let mut lines = vec![(true, 0); 5];
         lines.extend([(false, 0); 5]);
         lines.extend([(true, 0); 3]);
-        assert_eq!(kept(&lines, limit, 0), [1, 2, 3, 4, 5, 9, 10, 11, 12, 13], "three of five unverified went");
+        assert_eq!(
+            kept(&lines, limit, 0),
+            [1, 2, 3, 4, 5, 9, 10, 11, 12, 13],
+            "three of five unverified went"
+        );
         lines.extend([(true, 0); 3]);
         assert_eq!(kept(&lines, limit, 0), [3, 4, 5, 10, 11, 12, 13, 14, 15, 16], "the last one stays");
     }

@@ -83,7 +83,8 @@ impl WriterThread {
                 Ok(first) => group(first, jobs),
                 Err(RecvTimeoutError::Timeout) => {
                     let again = self.prune();
-                    look_at_age = Instant::now() + if again { Duration::ZERO } else { limits::RETENTION_PERIOD };
+                    look_at_age =
+                        Instant::now() + if again { Duration::ZERO } else { limits::RETENTION_PERIOD };
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => break,

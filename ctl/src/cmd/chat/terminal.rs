@@ -8,7 +8,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::format::short;
 use crate::listener::Listener;
 use crate::output::{escape_line, say};
-use jiff::Zoned;
+use crate::time::now;
 use netkit_proto::rpc::call::EventsRead;
 use netkit_proto::rpc::event::{Event, Filter, Record};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -24,7 +24,7 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
     let (past, listener) = open(settings)?;
     let mut screen = std::io::stdout();
     for record in past {
-        let _ = writeln!(screen, "{}", short(&record, "", &Zoned::now())); // a terminal that is gone ends the editor
+        let _ = writeln!(screen, "{}", short(&record, "", &now())); // a terminal that is gone ends the editor
     }
     let broken = |what: &str, e: &dyn std::fmt::Display| Failure::new(Exit::Failed, format!("{what}: {e}"));
     let terminal = tcgetattr(std::io::stdin()).map_err(|e| broken("asking the terminal", &e))?;
@@ -79,7 +79,7 @@ fn listen(mut listener: Listener, mut printer: impl ExternalPrinter, peer: &str,
                 let shown = match record.event {
                     // One's own line stands there already; that it went is no news.
                     Event::Queued { .. } | Event::Sent { .. } | Event::Other => continue,
-                    _ => short(&record, &raw, &Zoned::now()),
+                    _ => short(&record, &raw, &now()),
                 };
                 if let Err(e) = printer.print(shown + "\n") {
                     break Some(Failure::new(Exit::Failed, format!("printing above the prompt: {e}")));

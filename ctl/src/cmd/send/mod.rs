@@ -1,7 +1,8 @@
 //! `netkitctl send DEST [TEXT|-]`: commits messages, and with `--wait` sees them off. Where the text comes from is
-//! in `input`.
+//! in `input` and `lines`.
 
 mod input;
+mod lines;
 
 use super::delivery::{self, Pending};
 use crate::cli::Context;
@@ -10,7 +11,8 @@ use crate::exit::{Exit, Failure, Outcome, common};
 use crate::listener::Listener;
 use crate::output::{Out, say, say_hint};
 use crate::time::parse_duration;
-use input::{BadLine, Lines, Source};
+use input::{BadLine, Source};
+use lines::Lines;
 use netkit_proto::ids::Seq;
 use netkit_proto::name::Key;
 use netkit_proto::rpc::call::{ChatSend, Sent};

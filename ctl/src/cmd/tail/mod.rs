@@ -16,6 +16,7 @@ use crate::client::{CallError, Client};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::listener::BackOff;
 use crate::output::{Out, say};
+use crate::time::now;
 use crate::wait::Signals;
 use netkit_proto::ids::Epoch;
 use netkit_proto::rpc::event::{Event, Record};
@@ -28,7 +29,7 @@ use std::time::Instant;
 
 /// Prints what the flags ask for.
 pub(crate) fn run(context: &Context, args: Args) -> Outcome {
-    let settings = settings::resolve(args, context.json, &jiff::Zoned::now())?;
+    let settings = settings::resolve(args, context.json, &now())?;
     let sink = Sink::new(Out::stdout(), &settings);
     let signals =
         Signals::catch().map_err(|e| Failure::new(Exit::Failed, format!("catching signals: {e}")))?;

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     fn resolved(args: Args) -> Outcome<Settings> {
-        resolve(args, false, &"2026-11-23T08:30:00+00:00[UTC]".parse().unwrap())
+        resolve(args, false, &"2026-11-23T08:30:00+00:00[+00:00]".parse().unwrap())
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::settings::Settings;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::format::{Format, short, text_of};
 use crate::output::{Out, escape, say};
-use jiff::Zoned;
+use crate::time::now;
 use netkit_proto::rpc::event::{Event, Record};
 use regex::Regex;
 use rustix::fd::BorrowedFd;
@@ -47,7 +47,7 @@ impl Sink {
         }
         match self.format {
             Format::Json => self.out.json(raw.get()),
-            Format::Short => self.out.line(&short(record, raw.get(), &Zoned::now())),
+            Format::Short => self.out.line(&short(record, raw.get(), &now())),
             Format::Cat => {
                 let text = text_of(&record.event).unwrap_or_default();
                 if self.out.is_terminal() { self.out.line(&escape(text)) } else { self.out.line(text) }

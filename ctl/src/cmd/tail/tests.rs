@@ -19,7 +19,7 @@ fn tail(fake: &Fake, args: Args) -> (Outcome, String) {
 }
 
 fn open(fake: &Fake, args: Args, out: &File) -> Tail {
-    let settings = resolve(args, false, &jiff::Zoned::now()).unwrap();
+    let settings = resolve(args, false, &now()).unwrap();
     let sink = Sink::new(Out::to(out.try_clone().unwrap()), &settings);
     let client = Client::connect(&fake.socket()).unwrap();
     Tail::new(fake.socket(), client, settings, sink, Signals::catch().unwrap())

@@ -25,8 +25,11 @@ impl Handle for ChatSend {
             Destination::Plain { host, port } => {
                 let config = session.context.config.borrow().chat.clone();
                 if !config.plain {
-                    return Err(Error::new(Kind::Refused, "chat.plain is off: nothing is sent to plain peers")
-                        .hint("set chat.plain = true in the configuration and reload"));
+                    return Err(Error::new(
+                        Kind::Refused,
+                        "chat.plain is off: nothing is sent to plain peers",
+                    )
+                    .hint("set chat.plain = true in the configuration and reload"));
                 }
                 resolve(&host, port, session.context.chat_listen.is_ipv6()).await?
             }
@@ -37,7 +40,9 @@ impl Handle for ChatSend {
             Destination::Room(room) => {
                 return Err(Error::new(Kind::NotFound, format_args!("nobody is in the room @{room}")));
             }
-            Destination::All => return Err(Error::new(Kind::NotFound, "no peers are known: @all reaches nobody")),
+            Destination::All => {
+                return Err(Error::new(Kind::NotFound, "no peers are known: @all reaches nobody"));
+            }
         };
         let request = SendRequest {
             uid: session.caller.uid,
@@ -68,11 +73,15 @@ async fn resolve(host: &str, port: u16, ipv6: bool) -> Result<SocketAddr, Error>
         Err(_) => return Err(failed(&format_args!("no answer within {} s", limits::RESOLVE.as_secs()))),
     };
     let address = addresses.map(canonical).find(|address| ipv6 || address.is_ipv4());
-    let address = address.ok_or_else(|| failed(&"it has no address that netkitd can reach; IPv6 is off here"))?;
+    let address =
+        address.ok_or_else(|| failed(&"it has no address that netkitd can reach; IPv6 is off here"))?;
     let ip = address.ip();
     if ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
-        return Err(Error::new(Kind::Refused, format_args!("{ip} is not one peer: messages go to a single address"))
-            .hint("name the peer's own address"));
+        return Err(Error::new(
+            Kind::Refused,
+            format_args!("{ip} is not one peer: messages go to a single address"),
+        )
+        .hint("name the peer's own address"));
     }
     Ok(address)
 }

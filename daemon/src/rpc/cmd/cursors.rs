@@ -5,7 +5,8 @@ use crate::hub::handle::{Command, CursorOf};
 use crate::rpc::session::Session;
 use netkit_proto::name::CursorName;
 use netkit_proto::rpc::call::{
-    Cursor, CursorList, CursorOpened, CursorsClose, CursorsCommit, CursorsList, CursorsOpen, CursorsRemove, Empty,
+    Cursor, CursorList, CursorOpened, CursorsClose, CursorsCommit, CursorsList, CursorsOpen, CursorsRemove,
+    Empty,
 };
 use netkit_proto::rpc::code::{Error, Kind};
 
@@ -20,7 +21,11 @@ impl Handle for CursorsOpen {
         Ok(Progress::later(async move {
             let row = answer.wait().await?;
             let epoch_changed = row.as_ref().is_some_and(|row| row.epoch != epoch);
-            Ok(CursorOpened { epoch, seq: row.filter(|row| row.epoch == epoch).map(|row| row.seq), epoch_changed })
+            Ok(CursorOpened {
+                epoch,
+                seq: row.filter(|row| row.epoch == epoch).map(|row| row.seq),
+                epoch_changed,
+            })
         }))
     }
 }
@@ -30,7 +35,10 @@ impl Handle for CursorsCommit {
         session.context.check_epoch(Some(self.epoch))?;
         let head = session.context.feed.head();
         if self.seq > head {
-            return Err(Error::new(Kind::InvalidParams, format_args!("{} is beyond the log's end {head}", self.seq)));
+            return Err(Error::new(
+                Kind::InvalidParams,
+                format_args!("{} is beyond the log's end {head}", self.seq),
+            ));
         }
         let cursor = of(session, self.name);
         let answer = session.context.hub.ask(|reply| Command::CursorCommit(cursor, self.seq, reply)).await?;

@@ -26,7 +26,10 @@ impl Handle for EventsSubscribe {
         let (epoch, head) = (session.context.epoch, session.context.feed.head());
         let since = self.since.unwrap_or(head);
         if since > head {
-            return Err(Error::new(Kind::InvalidParams, format_args!("{since} is beyond the log's end {head}")));
+            return Err(Error::new(
+                Kind::InvalidParams,
+                format_args!("{since} is beyond the log's end {head}"),
+            ));
         }
         let subscription = session.subscriptions.add(since, self.filter)?;
         Ok(Progress::Done(Subscribed { subscription, epoch, head }))
@@ -45,7 +48,10 @@ impl Handle for EventsRead {
         session.context.check_epoch(self.epoch)?;
         check_filter(&self.filter)?;
         if !(1..=wire::EVENTS_PAGE).contains(&self.limit.unwrap_or(DEFAULT_LIMIT)) {
-            return Err(Error::new(Kind::InvalidParams, format_args!("limit is not from 1 to {}", wire::EVENTS_PAGE)));
+            return Err(Error::new(
+                Kind::InvalidParams,
+                format_args!("limit is not from 1 to {}", wire::EVENTS_PAGE),
+            ));
         }
         let context = Arc::clone(&session.context);
         Ok(Progress::later(async move { read(&context, self).await }))
@@ -65,7 +71,13 @@ async fn read(context: &Context, params: EventsRead) -> Result<Page, Error> {
     let mut stretches: Vec<Vec<Record>> = Vec::new();
     let (mut count, mut bytes) = (0, 0);
     let more = loop {
-        let request = PageRequest { since, before, limit: limit - count, last: params.last, filter: Arc::clone(&filter) };
+        let request = PageRequest {
+            since,
+            before,
+            limit: limit - count,
+            last: params.last,
+            filter: Arc::clone(&filter),
+        };
         let mut page = context.reader.page(request).await.map_err(|e| unreadable(&e))?;
         if from_oldest {
             page.gaps.retain(|&(from, _)| from != Seq::START.next()); // nothing that was promised is missing there
@@ -106,7 +118,9 @@ fn records(page: &store::Page) -> Result<Vec<Record>, Error> {
     });
     match broken {
         None => Ok(records),
-        Some(error) => Err(Error::new(Kind::InternalError, format_args!("an event in the log is damaged: {error}"))),
+        Some(error) => {
+            Err(Error::new(Kind::InternalError, format_args!("an event in the log is damaged: {error}")))
+        }
     }
 }
 

@@ -9,8 +9,8 @@ mod node;
 use super::dispatch::{Later, Started, by_name, to_json};
 use super::session::{Session, done, failed, no_such_method};
 use netkit_proto::rpc::call::{
-    Call, ChatSend, CursorsClose, CursorsCommit, CursorsList, CursorsOpen, CursorsRemove, Discover, EventsRead,
-    EventsSubscribe, EventsUnsubscribe, NodeReload, NodeStatus,
+    Call, ChatSend, CursorsClose, CursorsCommit, CursorsList, CursorsOpen, CursorsRemove, Discover,
+    EventsRead, EventsSubscribe, EventsUnsubscribe, NodeReload, NodeStatus,
 };
 use netkit_proto::rpc::code::Error;
 use serde_json::value::RawValue;
@@ -30,7 +30,10 @@ impl<T> Progress<T> {
 /// A method's handler.
 trait Handle: Call {
     /// Starts the call; see [`super::dispatch::Methods::start`].
-    fn start(self, session: &mut Session) -> impl Future<Output = Result<Progress<Self::Answer>, Error>> + Send;
+    fn start(
+        self,
+        session: &mut Session,
+    ) -> impl Future<Output = Result<Progress<Self::Answer>, Error>> + Send;
 }
 
 /// Starts the call of a method.
@@ -44,12 +47,25 @@ pub(super) async fn start(session: &mut Session, method: &str, params: Option<&R
         };
     }
     methods!(
-        ChatSend, EventsRead, EventsSubscribe, EventsUnsubscribe, CursorsOpen, CursorsCommit, CursorsClose,
-        CursorsList, CursorsRemove, NodeStatus, NodeReload, Discover,
+        ChatSend,
+        EventsRead,
+        EventsSubscribe,
+        EventsUnsubscribe,
+        CursorsOpen,
+        CursorsCommit,
+        CursorsClose,
+        CursorsList,
+        CursorsRemove,
+        NodeStatus,
+        NodeReload,
+        Discover,
     )
 }
 
-async fn typed<P: Handle<Answer: 'static> + Send>(session: &mut Session, params: Option<&RawValue>) -> Started {
+async fn typed<P: Handle<Answer: 'static> + Send>(
+    session: &mut Session,
+    params: Option<&RawValue>,
+) -> Started {
     if let Err(denied) = session.context.check(&session.caller, P::ACCESS) {
         return failed(denied);
     }

@@ -1,0 +1,113 @@
+//! What differs between two configurations, and which of it can be put in force while netkitd runs.
+
+use super::Config;
+
+/// Keys that differ, as written in the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Can be put in force live.
+    pub live: Vec<String>,
+    /// Wait for a restart.
+    pub restart: Vec<String>,
+}
+
+macro_rules! compare {
+    ($old:expr, $new:expr, $list:expr, $($section:ident . $key:ident),* $(,)?) => {
+        $(if $old.$section.$key != $new.$section.$key {
+            $list.push(concat!(stringify!($section), ".", stringify!($key)).to_owned());
+        })*
+    };
+}
+
+impl Config {
+    /// What `new` changes.
+    #[must_use]
+    pub fn diff(&self, new: &Config) -> Changes {
+        let mut changes = Changes::default();
+        compare!(
+            self,
+            new,
+            changes.live,
+            node.log_level,
+            control.readers,
+            chat.plain,
+            chat.plain_encoding,
+            chat.accept,
+            chat.allow,
+            retention.age,
+            retention.messages,
+            retention.size,
+        );
+        compare!(
+            self,
+            new,
+            changes.restart,
+            node.name,
+            node.state_dir,
+            control.socket,
+            control.group,
+            chat.listen,
+            files.listen,
+            files.http,
+            files.plain,
+            files.allow,
+            files.hosts,
+            files.share_roots,
+            downloads.dir,
+            downloads.allow,
+            downloads.active,
+            downloads.limit,
+            downloads.connections,
+            downloads.keep_free,
+            discovery.mdns,
+            discovery.interfaces,
+            discovery.peers,
+        );
+        if self.shares != new.shares {
+            changes.restart.push("share".to_owned());
+        }
+        changes
+    }
+
+    /// This configuration with everything of `new` that can be put in force live.
+    #[must_use]
+    pub fn with_live_from(&self, new: &Config) -> Config {
+        let mut config = self.clone();
+        config.node.log_level = new.node.log_level;
+        config.control.readers.clone_from(&new.control.readers);
+        config.chat = super::Chat { listen: self.chat.listen, ..new.chat.clone() };
+        config.retention = new.retention;
+        config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Source;
+    use super::*;
+    use crate::paths::Paths;
+
+    fn config(text: &str) -> Config {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.toml");
+        std::fs::write(&path, text).unwrap();
+        Source::new(Some(path), Paths::from_env(|_| None, true).unwrap()).load().unwrap()
+    }
+
+    #[test]
+    fn live_keys_are_put_in_force_and_others_wait() {
+        let old = config("");
+        let new = config(
+            "[node]\nname = \"other\"\nlog_level = \"debug\"\n[control]\nreaders = [\"bob\"]\n\
+             [chat]\nlisten = \"[::]:1\"\nplain = false\nplain_encoding = \"utf-8\"\naccept = \"known\"\nallow = []\n\
+             [[share]]\nname = \"s\"\npath = \"/srv\"\n[retention]\nage = \"1d\"\nmessages = 1000\nsize = \"1 MiB\"\n",
+        );
+        let changes = old.diff(&new);
+        assert_eq!(changes.restart, ["node.name", "chat.listen", "share"]);
+        assert_eq!(changes.live.len(), 9, "{:?}", changes.live);
+        let live = old.with_live_from(&new);
+        assert_eq!(old.diff(&live).live, changes.live, "every live key was taken over");
+        assert_eq!(old.diff(&live).restart, [] as [String; 0], "and no other");
+        assert_eq!(old.diff(&old), Changes::default());
+    }
+}
