@@ -3,17 +3,20 @@
 //! over one of them. Names no module of the edges.
 
 mod chat;
+mod commit;
+mod conversations;
 mod cursors;
 pub mod feed;
 pub mod handle;
+mod outbox;
 
 use crate::config::Config;
 use crate::limits;
-use crate::store::{Completion, Loaded, Op, Outcome, Outgoing, Retention, StoreError, Writer};
+use crate::store::{Completion, Loaded, Op, Retention, StoreError, Writer};
+use commit::{Job, Then};
 use feed::Feed;
-use handle::{ChatInput, Command, CursorOf, Datagram, HubHandle, Queued, Reply, Snapshot};
-use netkit_proto::ids::Seq;
-use netkit_proto::rpc::code::{Error, Kind};
+use handle::{ChatInput, Command, Datagram, HubHandle, Queued, Reply, Snapshot};
+use netkit_proto::rpc::code::Error;
 use netkit_proto::time::Timestamp;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -21,26 +24,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
-
-/// What to do when an op is committed, or failed.
-#[derive(Debug)]
-enum Then {
-    Nothing,
-    Heard(chat::Heard),
-    Queued { address: SocketAddr, datagram: Vec<u8>, expires: Timestamp, reply: Reply<Queued> },
-    Settled { message: Seq, sent: bool },
-    CursorOpened(CursorOf, Reply<Option<crate::store::CursorRow>>),
-    CursorDone(CursorOf, Reply<()>),
-    CursorsListed(u32, Reply<Vec<(crate::store::CursorRow, bool)>>),
-}
-
-/// A job of the store, and what follows from each of its ops.
-#[derive(Debug)]
-struct Job {
-    then: Vec<Then>,
-    /// Nobody waits for an answer: it is tried again until it succeeds, and nothing more is taken in meanwhile.
-    must_succeed: bool,
-}
 
 /// The hub's state. Made by [`Hub::new`], run by [`Hub::run`].
 #[derive(Debug)]
@@ -78,6 +61,11 @@ pub struct Ends {
     pub snapshot: watch::Receiver<Snapshot>,
 }
 
+/// How events name a plain peer.
+fn peer_name(address: SocketAddr) -> String {
+    format!("udp://{address}")
+}
+
 /// The log's limits in a configuration.
 #[must_use]
 pub fn retention(config: &Config) -> Retention {
@@ -102,8 +90,8 @@ impl Hub {
         let (chat_sender, chat_input) = mpsc::channel(2); // batches; what waits longer waits in the fair queue
         let (datagrams, datagram_queue) = mpsc::channel(limits::SENDS_IN_FLIGHT);
         let feed = Arc::new(Feed::new(loaded.stats.head));
-        let chat = chat::Chat::new(loaded.outbox, &loaded.conversations);
-        let snapshot = Snapshot { log: loaded.stats, queued: chat.queued() as u64, ..Snapshot::default() };
+        let snapshot = Snapshot { log: loaded.stats, ..Snapshot::default() };
+        let chat = chat::Chat::new(loaded);
         let (published, snapshots) = watch::channel(snapshot.clone());
         let ends = Ends {
             handle,
@@ -172,64 +160,45 @@ impl Hub {
         Ok(self.writer)
     }
 
-    fn submit(&mut self, ops: Vec<Op>, job: Job) -> Result<(), StoreError> {
-        if ops.is_empty() {
-            return Ok(());
-        }
-        self.pending.push_back(job);
-        self.writer.submit(ops)
-    }
-
-    fn submit_one(&mut self, op: Op, then: Then) -> Result<(), StoreError> {
-        self.submit(vec![op], Job { then: vec![then], must_succeed: false })
-    }
-
     fn on_command(&mut self, command: Command) -> Result<(), StoreError> {
         match command {
             Command::Send(send, reply) => {
                 let encoding = self.config.borrow().chat.plain_encoding;
-                match self.chat.on_send(now(), encoding, send) {
-                    Ok(op) => self.queue(op, reply),
-                    Err(error) => Ok(answer(reply, Err(error))),
+                if let Some((op, reply)) = granted(self.chat.on_send(now(), encoding, send), reply) {
+                    self.queue(op, reply)?;
                 }
             }
-            Command::CursorOpen(cursor, reply) => match self.leases.take(&cursor) {
-                Ok(()) => {
+            Command::CursorOpen(cursor, reply) => {
+                if let Some(((), reply)) = granted(self.leases.take(&cursor), reply) {
                     let op = Op::CursorRead(cursor.uid, cursor.name.clone());
-                    self.submit_one(op, Then::CursorOpened(cursor, reply))
+                    self.submit_one(op, Then::CursorOpened(cursor, reply))?;
                 }
-                Err(error) => Ok(answer(reply, Err(error))),
-            },
-            Command::CursorCommit(cursor, seq, reply) => match self.leases.check(&cursor) {
-                Ok(()) => {
-                    let op = Op::CursorMove(now(), cursor.uid, cursor.name.clone(), seq);
-                    self.submit_one(op, Then::CursorDone(cursor, reply))
-                }
-                Err(error) => Ok(answer(reply, Err(error))),
-            },
-            Command::CursorClose(cursor, reply) => {
-                let held = self.leases.check(&cursor);
-                if held.is_ok() {
-                    self.leases.release(&cursor);
-                }
-                Ok(answer(reply, held))
             }
-            Command::CursorRemove(cursor, reply) => match self.leases.check_free(&cursor) {
-                Ok(()) => {
+            Command::CursorCommit(cursor, seq, reply) => {
+                if let Some(((), reply)) = granted(self.leases.check(&cursor), reply) {
+                    let op = Op::CursorMove(now(), cursor.uid, cursor.name.clone(), seq);
+                    self.submit_one(op, Then::CursorDone(cursor, reply))?;
+                }
+            }
+            Command::CursorClose(cursor, reply) => {
+                if let Some(((), reply)) = granted(self.leases.check(&cursor), reply) {
+                    self.leases.release(&cursor);
+                    answer(reply, Ok(()));
+                }
+            }
+            Command::CursorRemove(cursor, reply) => {
+                if let Some(((), reply)) = granted(self.leases.check_free(&cursor), reply) {
                     self.leases.release(&cursor);
                     let op = Op::CursorRemove(cursor.uid, cursor.name.clone());
-                    self.submit_one(op, Then::CursorDone(cursor, reply))
+                    self.submit_one(op, Then::CursorDone(cursor, reply))?;
                 }
-                Err(error) => Ok(answer(reply, Err(error))),
-            },
+            }
             Command::CursorList(uid, reply) => {
-                self.submit_one(Op::CursorList(uid), Then::CursorsListed(uid, reply))
+                self.submit_one(Op::CursorList(uid), Then::CursorsListed(uid, reply))?;
             }
-            Command::SessionEnded(session) => {
-                self.leases.release_all(session);
-                Ok(())
-            }
+            Command::SessionEnded(session) => self.leases.release_all(session),
         }
+        Ok(())
     }
 
     fn queue(&mut self, op: Op, reply: Reply<Queued>) -> Result<(), StoreError> {
@@ -243,12 +212,12 @@ impl Hub {
         let (mut ops, mut then) = (Vec::new(), Vec::new());
         ops.reserve(input.lines.len());
         for line in input.lines {
-            let heard = self.chat.on_line(now, line, |op| ops.push(op));
+            let heard = self.chat.conversations.on_line(now, line, |op| ops.push(op));
             then.push(Then::Heard(heard));
             then.resize_with(ops.len(), || Then::Nothing);
         }
         for (message, result) in input.sent {
-            if let Some(op) = self.chat.on_sent(now, message, &result) {
+            if let Some(op) = self.chat.outbox.on_sent(now, message, &result) {
                 ops.push(op);
                 then.push(Then::Settled { message, sent: result.is_ok() });
             }
@@ -257,7 +226,7 @@ impl Hub {
     }
 
     fn on_tick(&mut self) -> Result<(), StoreError> {
-        let expired = self.chat.on_tick(now());
+        let expired = self.chat.outbox.on_tick(now());
         let settled = |op: &Op| match *op {
             Op::Settle(_, message, _) => Then::Settled { message, sent: false },
             _ => Then::Nothing,
@@ -275,94 +244,6 @@ impl Hub {
         self.submit(vec![Op::Retain(retention)], Job { then: vec![Then::Nothing], must_succeed: true })
     }
 
-    fn on_completion(&mut self, completion: Completion) {
-        self.snapshot.log = completion.stats;
-        let Some(job) = self.pending.pop_front() else { return };
-        match completion.result {
-            Ok(outcomes) => {
-                if self.snapshot.trouble.take().is_some() {
-                    tracing::info!("the store works again");
-                }
-                let appended = outcomes.iter().filter_map(|outcome| match outcome {
-                    Outcome::Appended(entry) => Some(Arc::clone(entry)),
-                    _ => None,
-                });
-                self.feed.publish(appended);
-                let now = now();
-                for (then, outcome) in job.then.into_iter().zip(outcomes) {
-                    self.on_committed(now, then, outcome);
-                }
-                // One that was stalled went through: the next ones need not wait for the tick.
-                if let Some((ops, job)) = self.stalled.pop_front()
-                    && let Err(error) = self.submit(ops, job)
-                {
-                    tracing::error!(%error, "the store is gone");
-                }
-            }
-            Err((error, ops)) => {
-                let trouble = error.to_string();
-                if self.snapshot.trouble.as_ref() != Some(&trouble) {
-                    tracing::error!(%error, "the store fails; nothing is acknowledged until it works again");
-                }
-                self.snapshot.trouble = Some(trouble);
-                if job.must_succeed {
-                    self.stalled.push_back((ops, job));
-                } else {
-                    job.then.into_iter().for_each(|then| self.on_failed(then, &error));
-                }
-            }
-        }
-    }
-
-    fn on_committed(&mut self, now: Timestamp, then: Then, outcome: Outcome) {
-        match (then, outcome) {
-            (Then::Heard(heard), _) => {
-                self.snapshot.received += 1;
-                self.chat.heard(now, heard);
-            }
-            (Then::Queued { address, datagram, expires, reply }, Outcome::Appended(entry)) => {
-                self.chat.queue(Outgoing { message: entry.seq, address, datagram, expires });
-                answer(reply, Ok(Queued { id: entry.seq, repeated: false }));
-            }
-            (Then::Queued { reply, .. }, Outcome::Repeated(id)) => {
-                answer(reply, Ok(Queued { id, repeated: true }))
-            }
-            (Then::Queued { reply, .. }, _) => answer(reply, Err(key_conflict())),
-            (Then::Settled { message, sent }, _) => {
-                self.snapshot.sent += u64::from(sent);
-                self.chat.settled(message);
-            }
-            (Then::CursorOpened(_, reply), Outcome::Cursor(row)) => answer(reply, Ok(row)),
-            (Then::CursorsListed(uid, reply), Outcome::Cursors(rows)) => {
-                let held = |row: &crate::store::CursorRow| self.leases.is_held(uid, &row.name);
-                answer(reply, Ok(rows.into_iter().map(|row| (row.clone(), held(&row))).collect()));
-            }
-            (Then::CursorDone(_, reply), Outcome::Done(true)) => answer(reply, Ok(())),
-            (Then::CursorDone(cursor, reply), Outcome::Done(false)) => {
-                answer(
-                    reply,
-                    Err(Error::new(Kind::NotFound, format_args!("there is no cursor {}", cursor.name))),
-                );
-            }
-            (Then::CursorDone(_, reply), _) => answer(reply, Err(too_many_cursors())),
-            (Then::Nothing | Then::CursorOpened(..) | Then::CursorsListed(..), _) => {}
-        }
-    }
-
-    /// An op was not committed: its asker is told.
-    fn on_failed(&mut self, then: Then, why: &StoreError) {
-        match then {
-            Then::Queued { reply, .. } => answer(reply, Err(store_failed(why))),
-            Then::CursorOpened(cursor, reply) => {
-                self.leases.release(&cursor);
-                answer(reply, Err(store_failed(why)));
-            }
-            Then::CursorDone(_, reply) => answer(reply, Err(store_failed(why))),
-            Then::CursorsListed(_, reply) => answer(reply, Err(store_failed(why))),
-            Then::Nothing | Then::Heard(_) | Then::Settled { .. } => {}
-        }
-    }
-
     /// Gives the chat socket as many datagrams as it takes.
     fn hand_over_datagrams(&mut self) {
         while let Ok(permit) = self.datagrams.try_reserve() {
@@ -372,21 +253,10 @@ impl Hub {
     }
 
     fn publish(&mut self) {
-        self.snapshot.queued = self.chat.queued() as u64;
+        self.snapshot.queued = self.chat.outbox.len() as u64;
         if *self.published.borrow() != self.snapshot {
             self.published.send_replace(self.snapshot.clone());
         }
-    }
-}
-
-/// What an asker is told when the store failed.
-fn store_failed(why: &StoreError) -> Error {
-    match why {
-        StoreError::NoSpace => {
-            Error::new(Kind::NoSpace, why).hint("make room on the disk that holds state_dir")
-        }
-        StoreError::Stopped => Error::new(Kind::Unavailable, why),
-        _ => Error::new(Kind::Unavailable, why).hint("look into netkitd's log: journalctl -u netkitd"),
     }
 }
 
@@ -395,12 +265,13 @@ fn answer<T>(reply: Reply<T>, result: Result<T, Error>) {
     let _ = reply.send(result);
 }
 
-fn key_conflict() -> Error {
-    Error::new(Kind::KeyConflict, "this key was used before for another message")
-        .hint("a key stands for one message; use a new key for a new one")
-}
-
-fn too_many_cursors() -> Error {
-    Error::new(Kind::Busy, format_args!("you have {} cursors already", limits::CURSORS_PER_USER))
-        .hint("remove one: netkitctl rpc cursors.remove '{\"name\":\"…\"}'")
+/// What was asked for and who waits for it; where it is refused, tells so and gives nothing.
+fn granted<T, R>(permission: Result<T, Error>, reply: Reply<R>) -> Option<(T, Reply<R>)> {
+    match permission {
+        Ok(granted) => Some((granted, reply)),
+        Err(error) => {
+            answer(reply, Err(error));
+            None
+        }
+    }
 }

@@ -210,7 +210,9 @@ pub struct Received<'a> {
 mod tests {
     use super::*;
 
-    fn single(line: &str) -> Result<(Option<String>, String, Option<String>), (String, i64)> {
+    type Read = (Option<String>, String, Option<String>);
+
+    fn single(line: &str) -> Result<Read, (String, i64)> {
         match parse(line.as_bytes()) {
             Message::Single(Ok(r)) => Ok((
                 r.id.map(|id| id.get().to_owned()),

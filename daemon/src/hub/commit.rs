@@ -1,0 +1,155 @@
+//! What the hub gives the store and what follows when that is committed, or is not: state changes, answers and
+//! publications come after the commit, never before.
+
+use super::handle::{CursorOf, Queued, Reply};
+use super::{Hub, answer, conversations, now};
+use crate::limits;
+use crate::store::{Completion, CursorRow, Op, Outcome, Outgoing, StoreError};
+use netkit_proto::ids::Seq;
+use netkit_proto::rpc::code::{Error, Kind};
+use netkit_proto::time::Timestamp;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What to do when an op is committed, or failed.
+#[derive(Debug)]
+pub(super) enum Then {
+    Nothing,
+    Heard(conversations::Heard),
+    Queued { address: SocketAddr, datagram: Vec<u8>, expires: Timestamp, reply: Reply<Queued> },
+    Settled { message: Seq, sent: bool },
+    CursorOpened(CursorOf, Reply<Option<CursorRow>>),
+    CursorDone(CursorOf, Reply<()>),
+    CursorsListed(u32, Reply<Vec<(CursorRow, bool)>>),
+}
+
+/// A job of the store, and what follows from each of its ops.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub then: Vec<Then>,
+    /// Nobody waits for an answer: it is tried again until it succeeds, and nothing more is taken in meanwhile.
+    pub must_succeed: bool,
+}
+
+impl Hub {
+    pub(super) fn submit(&mut self, ops: Vec<Op>, job: Job) -> Result<(), StoreError> {
+        if ops.is_empty() {
+            return Ok(());
+        }
+        self.pending.push_back(job);
+        self.writer.submit(ops)
+    }
+
+    pub(super) fn submit_one(&mut self, op: Op, then: Then) -> Result<(), StoreError> {
+        self.submit(vec![op], Job { then: vec![then], must_succeed: false })
+    }
+
+    pub(super) fn on_completion(&mut self, completion: Completion) {
+        self.snapshot.log = completion.stats;
+        let Some(job) = self.pending.pop_front() else { return };
+        match completion.result {
+            Ok(outcomes) => {
+                if self.snapshot.trouble.take().is_some() {
+                    tracing::info!("the store works again");
+                }
+                let appended = outcomes.iter().filter_map(|outcome| match outcome {
+                    Outcome::Appended(entry) => Some(Arc::clone(entry)),
+                    _ => None,
+                });
+                self.feed.publish(appended);
+                let now = now();
+                for (then, outcome) in job.then.into_iter().zip(outcomes) {
+                    self.on_committed(now, then, outcome);
+                }
+                // One that was stalled went through: the next ones need not wait for the tick.
+                if let Some((ops, job)) = self.stalled.pop_front()
+                    && let Err(error) = self.submit(ops, job)
+                {
+                    tracing::error!(%error, "the store is gone");
+                }
+            }
+            Err((error, ops)) => {
+                let trouble = error.to_string();
+                if self.snapshot.trouble.as_ref() != Some(&trouble) {
+                    tracing::error!(%error, "the store fails; nothing is acknowledged until it works again");
+                }
+                self.snapshot.trouble = Some(trouble);
+                if job.must_succeed {
+                    self.stalled.push_back((ops, job));
+                } else {
+                    job.then.into_iter().for_each(|then| self.on_failed(then, &error));
+                }
+            }
+        }
+    }
+
+    fn on_committed(&mut self, now: Timestamp, then: Then, outcome: Outcome) {
+        match (then, outcome) {
+            (Then::Heard(heard), _) => {
+                self.snapshot.received += 1;
+                self.chat.conversations.heard(now, heard);
+            }
+            (Then::Queued { address, datagram, expires, reply }, Outcome::Appended(entry)) => {
+                self.chat.outbox.insert(Outgoing { message: entry.seq, address, datagram, expires });
+                answer(reply, Ok(Queued { id: entry.seq, repeated: false }));
+            }
+            (Then::Queued { reply, .. }, Outcome::Repeated(id)) => {
+                answer(reply, Ok(Queued { id, repeated: true }))
+            }
+            (Then::Queued { reply, .. }, _) => answer(reply, Err(key_conflict())),
+            (Then::Settled { message, sent }, _) => {
+                self.snapshot.sent += u64::from(sent);
+                self.chat.outbox.settled(message);
+            }
+            (Then::CursorOpened(_, reply), Outcome::Cursor(row)) => answer(reply, Ok(row)),
+            (Then::CursorsListed(uid, reply), Outcome::Cursors(rows)) => {
+                let held = |row: &CursorRow| self.leases.is_held(uid, &row.name);
+                answer(reply, Ok(rows.into_iter().map(|row| (row.clone(), held(&row))).collect()));
+            }
+            (Then::CursorDone(_, reply), Outcome::Done(true)) => answer(reply, Ok(())),
+            (Then::CursorDone(cursor, reply), Outcome::Done(false)) => {
+                answer(
+                    reply,
+                    Err(Error::new(Kind::NotFound, format_args!("there is no cursor {}", cursor.name))),
+                );
+            }
+            (Then::CursorDone(_, reply), _) => answer(reply, Err(too_many_cursors())),
+            (Then::Nothing | Then::CursorOpened(..) | Then::CursorsListed(..), _) => {}
+        }
+    }
+
+    /// An op was not committed: its asker is told.
+    fn on_failed(&mut self, then: Then, why: &StoreError) {
+        match then {
+            Then::Queued { reply, .. } => answer(reply, Err(store_failed(why))),
+            Then::CursorOpened(cursor, reply) => {
+                self.leases.release(&cursor);
+                answer(reply, Err(store_failed(why)));
+            }
+            Then::CursorDone(_, reply) => answer(reply, Err(store_failed(why))),
+            Then::CursorsListed(_, reply) => answer(reply, Err(store_failed(why))),
+            Then::Nothing | Then::Heard(_) | Then::Settled { .. } => {}
+        }
+    }
+}
+
+/// What an asker is told when the store failed.
+fn store_failed(why: &StoreError) -> Error {
+    match why {
+        StoreError::NoSpace => {
+            Error::new(Kind::NoSpace, why).hint("make room on the disk that holds state_dir")
+        }
+        StoreError::Stopped => Error::new(Kind::Unavailable, why),
+        _ => Error::new(Kind::Unavailable, why).hint("look into netkitd's log: journalctl -u netkitd"),
+    }
+}
+
+fn key_conflict() -> Error {
+    Error::new(Kind::KeyConflict, "this key was used before for another message")
+        .hint("a key stands for one message; use a new key for a new one")
+}
+
+fn too_many_cursors() -> Error {
+    Error::new(Kind::Busy, format_args!("you have {} cursors already", limits::CURSORS_PER_USER))
+        .hint("remove one: netkitctl rpc cursors.remove '{\"name\":\"…\"}'")
+}
