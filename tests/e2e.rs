@@ -1,1 +1,24 @@
+//! The end-to-end tests: real netkitd processes on port 0 in temporary directories, netkitctl as scripts call it, and
+//! peers that know nothing of netkit. One file per topic; what topics share is in `harness`. A test waits for an
+//! event with a deadline, never for time to pass.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
+
+mod harness;
+
+/// `netkitctl chat` at a terminal and on a pipe.
+mod chat;
+/// The control socket in JSON-RPC, with and without netkitctl.
+mod control;
+/// Cursors, and what survives a restart, a crash, a full disk and retention.
+mod durable;
+/// Chat with plain peers: the tutorial's, netcat, hostile ones.
+mod plain;
+/// netkitd as a process: configuration, signals, one instance, units.
+mod process;
+/// Who may do what.
+mod rights;
+/// `netkitctl send`: what it takes, what it promises, how it ends.
+mod send;
+/// `netkitctl tail`: what it selects and prints, how it ends.
+mod tail;

@@ -205,7 +205,11 @@ impl Client {
     }
 
     fn write(&mut self, text: &str) -> Result<(), CallError> {
-        self.stream.write_all(text.as_bytes()).map_err(CallError::Lost)
+        let Err(lost) = self.stream.write_all(text.as_bytes()) else { return Ok(()) };
+        // It may have said why before it hung up.
+        let Ok(Message::Answers(answers)) = self.read_message() else { return Err(CallError::Lost(lost)) };
+        let refusal = answers.into_iter().find_map(|(id, answer)| answer.err().filter(|_| id.is_none()));
+        Err(refusal.map_or(CallError::Lost(lost), CallError::Answer))
     }
 
     fn read_message(&mut self) -> Result<Message, CallError> {

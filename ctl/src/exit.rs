@@ -110,6 +110,7 @@ pub(crate) fn exit_of(kind: Kind) -> Exit {
         | Kind::KeyConflict
         | Kind::EpochChanged
         | Kind::Unavailable
+        | Kind::BadConfig
         | Kind::Other => Exit::Failed,
     }
 }

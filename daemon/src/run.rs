@@ -129,9 +129,7 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
         Ok(Err(panic)) => return Err(anyhow!(panic).context("the hub ended")),
         Err(_) => return Err(anyhow!("the hub did not end in time")),
     }
-    if let Ok(Ok(file)) = file {
-        file.remove();
-    }
+    drop(file); // the socket's file goes last: while it stands, another netkitd waits
     tracing::info!("stopped");
     failure.map_or(Ok(()), Err)
 }

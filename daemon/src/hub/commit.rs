@@ -2,7 +2,7 @@
 //! publications come after the commit, never before.
 
 use super::handle::{CursorOf, Queued, Reply};
-use super::{Hub, answer, conversations, now};
+use super::{Hub, answer};
 use crate::limits;
 use crate::store::{Completion, CursorRow, Op, Outcome, Outgoing, StoreError};
 use netkit_proto::ids::Seq;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) enum Then {
     Nothing,
-    Heard(conversations::Heard),
+    Received,
     Queued { address: SocketAddr, datagram: Vec<u8>, expires: Timestamp, reply: Reply<Queued> },
     Settled { message: Seq, sent: bool },
     CursorOpened(CursorOf, Reply<Option<CursorRow>>),
@@ -57,9 +57,8 @@ impl Hub {
                     _ => None,
                 });
                 self.feed.publish(appended);
-                let now = now();
                 for (then, outcome) in job.then.into_iter().zip(outcomes) {
-                    self.on_committed(now, then, outcome);
+                    self.on_committed(then, outcome);
                 }
                 // One that was stalled went through: the next ones need not wait for the tick.
                 if let Some((ops, job)) = self.stalled.pop_front()
@@ -83,12 +82,9 @@ impl Hub {
         }
     }
 
-    fn on_committed(&mut self, now: Timestamp, then: Then, outcome: Outcome) {
+    fn on_committed(&mut self, then: Then, outcome: Outcome) {
         match (then, outcome) {
-            (Then::Heard(heard), _) => {
-                self.snapshot.received += 1;
-                self.chat.conversations.heard(now, heard);
-            }
+            (Then::Received, _) => self.snapshot.received += 1,
             (Then::Queued { address, datagram, expires, reply }, Outcome::Appended(entry)) => {
                 self.chat.outbox.insert(Outgoing { message: entry.seq, address, datagram, expires });
                 answer(reply, Ok(Queued { id: entry.seq, repeated: false }));
@@ -128,7 +124,7 @@ impl Hub {
             }
             Then::CursorDone(_, reply) => answer(reply, Err(store_failed(why))),
             Then::CursorsListed(_, reply) => answer(reply, Err(store_failed(why))),
-            Then::Nothing | Then::Heard(_) | Then::Settled { .. } => {}
+            Then::Nothing | Then::Received | Then::Settled { .. } => {}
         }
     }
 }

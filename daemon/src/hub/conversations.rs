@@ -4,7 +4,7 @@ use super::handle::Arrived;
 use super::peer_name;
 use crate::limits;
 use crate::store::Op;
-use netkit_proto::chat::plain::Encoding;
+use netkit_proto::chat::plain::{Encoding, Line};
 use netkit_proto::rpc::event::Event;
 use netkit_proto::time::Timestamp;
 use std::collections::HashMap;
@@ -12,20 +12,11 @@ use std::net::{IpAddr, SocketAddr};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Conversation {
-    /// What arrived last from there.
+    /// What was written in last from there.
     encoding: Encoding,
     /// The address of ours that it was sent to.
     local: Option<IpAddr>,
     at: Timestamp,
-}
-
-/// What to remember once a line that arrived is committed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Heard {
-    from: SocketAddr,
-    local: Option<IpAddr>,
-    encoding: Encoding,
-    bye: bool,
 }
 
 /// Conversations by the peer's address.
@@ -48,38 +39,38 @@ impl Conversations {
         self.0.get(&peer).and_then(|c| c.local)
     }
 
-    /// A line arrived: what to commit, and what to remember when that is done.
-    pub(super) fn on_line(&self, now: Timestamp, arrived: Arrived, mut commit: impl FnMut(Op)) -> Heard {
+    /// A line arrived: what to commit. How its sender is answered is not told to anybody, so it need not wait for
+    /// the commit; lines that wait together for theirs are seen in their order.
+    pub(super) fn on_line(&mut self, now: Timestamp, arrived: Arrived, mut commit: impl FnMut(Op)) {
         let Arrived { from, local, line } = arrived;
         let bye = line.is_bye();
-        let encoding = line.encoding;
+        let before = self.encoding(from);
+        let encoding = if tells_encoding(&line) { line.encoding } else { before };
+        let after = if bye { Encoding::Utf8 } else { encoding };
         let event = Event::Received {
             peer: peer_name(from),
             room: None,
             verified: false,
-            encoding,
+            encoding: line.encoding,
             text: line.text,
             bye,
         };
         commit(Op::Append(now, event));
-        let next = if bye { Encoding::Utf8 } else { encoding };
-        if (next == Encoding::Gb18030) != (self.encoding(from) == Encoding::Gb18030) {
-            commit(Op::Conversation(now, from, next));
+        if after != before {
+            commit(Op::Conversation(now, from, after));
         }
-        Heard { from, local, encoding, bye }
+        if bye {
+            self.0.remove(&from);
+        } else {
+            self.remember(from, Conversation { encoding, local, at: now });
+        }
     }
 
-    /// The line is committed.
-    pub(super) fn heard(&mut self, now: Timestamp, heard: Heard) {
-        if heard.bye {
-            self.0.remove(&heard.from);
-            return;
-        }
-        if self.0.len() >= limits::CONVERSATIONS && !self.0.contains_key(&heard.from) {
+    fn remember(&mut self, peer: SocketAddr, conversation: Conversation) {
+        if self.0.len() >= limits::CONVERSATIONS && !self.0.contains_key(&peer) {
             self.forget_oldest();
         }
-        let Heard { from, local, encoding, .. } = heard;
-        self.0.insert(from, Conversation { encoding, local, at: now });
+        self.0.insert(peer, conversation);
     }
 
     /// Forgets the older half, so that the cost is spread over as many newcomers.
@@ -91,10 +82,14 @@ impl Conversations {
     }
 }
 
+/// Whether a line shows how its sender writes: ASCII is the same in all encodings, and binary is none.
+fn tells_encoding(line: &Line) -> bool {
+    line.encoding != Encoding::Hex && !line.text.is_ascii()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netkit_proto::chat::plain::Line;
 
     const PEER: ([u8; 4], u16) = ([10, 0, 0, 9], 1);
     const NOW: Timestamp = Timestamp(1_000_000);
@@ -102,8 +97,7 @@ mod tests {
     fn hear(conversations: &mut Conversations, encoding: Encoding, text: &str) -> Vec<Op> {
         let arrived = Arrived { from: PEER.into(), local: None, line: Line { text: text.into(), encoding } };
         let mut ops = Vec::new();
-        let heard = conversations.on_line(NOW, arrived, |op| ops.push(op));
-        conversations.heard(NOW, heard);
+        conversations.on_line(NOW, arrived, |op| ops.push(op));
         ops
     }
 
@@ -115,6 +109,10 @@ mod tests {
         assert_eq!(hear(&mut conversations, Encoding::Gb18030, "好").len(), 1, "no change");
         assert_eq!(conversations.encoding(PEER.into()), Encoding::Gb18030);
         assert_eq!(conversations.encoding(([10, 0, 0, 9], 2).into()), Encoding::Utf8, "another peer");
+        for (encoding, text) in [(Encoding::Utf8, "ascii"), (Encoding::Hex, "00ff")] {
+            assert_eq!(hear(&mut conversations, encoding, text).len(), 1, "{text} tells nothing");
+            assert_eq!(conversations.encoding(PEER.into()), Encoding::Gb18030);
+        }
         assert_eq!(hear(&mut conversations, Encoding::Utf8, "好").len(), 2);
         assert_eq!(conversations.encoding(PEER.into()), Encoding::Utf8);
     }
@@ -135,8 +133,8 @@ mod tests {
         let last = u16::try_from(limits::CONVERSATIONS).unwrap();
         let peer = |port: u16| SocketAddr::from(([10, 0, 0, 9], port));
         for port in 0..=last {
-            let heard = Heard { from: peer(port), local: None, encoding: Encoding::Gb18030, bye: false };
-            conversations.heard(NOW.plus_millis(i64::from(port)), heard);
+            let at = NOW.plus_millis(i64::from(port));
+            conversations.remember(peer(port), Conversation { encoding: Encoding::Gb18030, local: None, at });
         }
         assert!(conversations.0.len() <= limits::CONVERSATIONS);
         assert_eq!(conversations.encoding(peer(0)), Encoding::Utf8);

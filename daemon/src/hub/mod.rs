@@ -212,8 +212,8 @@ impl Hub {
         let (mut ops, mut then) = (Vec::new(), Vec::new());
         ops.reserve(input.lines.len());
         for line in input.lines {
-            let heard = self.chat.conversations.on_line(now, line, |op| ops.push(op));
-            then.push(Then::Heard(heard));
+            self.chat.conversations.on_line(now, line, |op| ops.push(op));
+            then.push(Then::Received);
             then.resize_with(ops.len(), || Then::Nothing);
         }
         for (message, result) in input.sent {

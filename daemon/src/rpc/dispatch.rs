@@ -93,8 +93,17 @@ pub(super) fn by_name<P: DeserializeOwned>(params: Option<&RawValue>) -> Result<
     if json.starts_with('[') {
         return Err(Error::new(Kind::InvalidParams, "parameters are passed by name: {\"name\": value}"));
     }
-    serde_json::from_str(json)
-        .map_err(|e| Error::new(Kind::InvalidParams, format_args!("the parameters do not fit: {e}")))
+    serde_json::from_str(json).map_err(|_| Error::new(Kind::InvalidParams, misfit::<P>(json)))
+}
+
+/// Which parameter does not fit, and why.
+fn misfit<P: DeserializeOwned>(json: &str) -> String {
+    let parsed = serde_path_to_error::deserialize::<_, P>(&mut serde_json::Deserializer::from_str(json));
+    let Err(error) = parsed else { return "the parameters do not fit".into() };
+    let (path, why) = (error.path().to_string(), error.inner().to_string());
+    // The place in the parameters' own JSON is of no use where they have a name.
+    let why = why.rsplit_once(" at line ").map_or(why.as_str(), |(why, _)| why);
+    if path == "." { format!("the parameters do not fit: {why}") } else { format!("parameter {path}: {why}") }
 }
 
 #[cfg(test)]
@@ -198,6 +207,12 @@ mod tests {
         use netkit_proto::rpc::call::{ChatSend, NodeStatus};
         let raw = |json: &str| RawValue::from_string(json.to_owned()).unwrap();
         assert!(by_name::<NodeStatus>(None).is_ok());
+        let error = |json: &str| by_name::<ChatSend>(Some(&raw(json))).unwrap_err().message;
+        assert_eq!(
+            error(r#"{"to":5,"text":""}"#),
+            "parameter to: invalid type: integer `5`, expected a string"
+        );
+        assert_eq!(error("{}"), "the parameters do not fit: missing field `to`");
         let code = |json: &str| by_name::<ChatSend>(Some(&raw(json))).err().map(|e| e.code);
         assert_eq!(code(r#"{"to":"a","text":"b"}"#), None);
         assert_eq!(code(r#"["a","b"]"#), Some(-32602));

@@ -57,7 +57,7 @@ pub struct ControlSocket {
     rights: Rights,
 }
 
-/// The file of a control socket that is ours.
+/// The file of a control socket that is ours; dropping it removes the file.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
@@ -65,9 +65,8 @@ pub struct SocketFile {
     _lock: File,
 }
 
-impl SocketFile {
-    /// Removes the file; the last thing that a stopping daemon does.
-    pub fn remove(self) {
+impl Drop for SocketFile {
+    fn drop(&mut self) {
         if let Err(error) = fs::remove_file(&self.path) {
             tracing::debug!(%error, "could not remove the control socket");
         }
@@ -130,7 +129,7 @@ impl ControlSocket {
         self.rights.clone()
     }
 
-    /// Accepts connections until `stop`; the socket file stays, for the caller to remove at the very end.
+    /// Accepts connections until `stop`; the socket file stays, for the caller to drop at the very end.
     pub async fn run(
         mut self,
         context: Arc<Context>,

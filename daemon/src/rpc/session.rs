@@ -84,8 +84,12 @@ impl Connection {
         loop {
             self.take_lines().await;
             head.mark_unchanged();
-            self.follow();
+            let waits_for_room = self.follow() || !self.has_room();
             self.write()?;
+            if waits_for_room && self.has_room() {
+                tokio::task::yield_now().await; // nothing else wakes a session whose client took all at once
+                continue;
+            }
             if self.client_is_done && self.work.is_empty() && self.out.is_empty() {
                 return Ok(()); // what it asked for is answered, and its subscriptions are at the log's end
             }
@@ -115,7 +119,10 @@ impl Connection {
     fn read(&mut self) -> io::Result<()> {
         let mut buffer = [0; limits::SESSION_INPUT];
         match self.stream.try_read(&mut buffer) {
-            Ok(0) => self.client_is_done = true,
+            Ok(0) => {
+                self.client_is_done = true;
+                self.lines.push(b"\n"); // the last line may lack its own
+            }
             Ok(len) => self.lines.push(buffer.get(..len).unwrap_or_default()),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             Err(e) => return Err(e),
@@ -152,16 +159,17 @@ impl Connection {
         }
     }
 
-    /// Appends what subscriptions have to deliver.
-    fn follow(&mut self) {
+    /// Appends what subscriptions have to deliver; true where there was more than there is room for.
+    fn follow(&mut self) -> bool {
         if self.session.subscriptions.is_empty() {
-            return;
+            return false;
         }
         let context = &self.session.context;
         for read in self.session.subscriptions.advance(&context.feed, &mut self.out) {
             let reader = context.reader.clone();
             self.work.spawn(async move { Finished::Read(read.read(&reader).await) });
         }
+        self.session.subscriptions.are_behind(&context.feed)
     }
 
     fn write(&mut self) -> io::Result<()> {

@@ -101,6 +101,11 @@ impl Subscriptions {
         reads
     }
 
+    /// Whether there is something to deliver that no read of the log is under way for.
+    pub(super) fn are_behind(&self, feed: &Feed) -> bool {
+        self.by_id.values().any(|subscription| !subscription.reading && subscription.position < feed.head())
+    }
+
     /// A read of the log is done.
     pub(super) fn caught_up(&mut self, caught_up: &CaughtUp, out: &mut Vec<u8>) {
         if let Some(subscription) = self.by_id.get_mut(&caught_up.subscription) {

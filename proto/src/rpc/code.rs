@@ -38,6 +38,8 @@ pub enum Kind {
     EpochChanged,
     /// netkitd is stopping, or its disk fails.
     Unavailable,
+    /// The configuration file is bad; the one in force stays.
+    BadConfig,
     /// A word of a newer netkitd.
     #[serde(other)]
     Other,
@@ -63,6 +65,7 @@ impl Kind {
             Kind::KeyConflict => 1006,
             Kind::EpochChanged => 1007,
             Kind::Unavailable => 1008,
+            Kind::BadConfig => 1009,
         }
     }
 }

@@ -3,13 +3,13 @@
 /// What [`LineBuffer::next_line`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// A line without its `\n` or `\r\n`; never empty.
+    /// A line without its `\n` or `\r\n`; never blank.
     Complete(Vec<u8>),
     /// A line was longer than the maximum. It is skipped up to its newline.
     TooLong,
 }
 
-/// Collects bytes and gives them back as lines. Empty lines are passed over.
+/// Collects bytes and gives them back as lines. Blank lines are passed over.
 #[derive(Debug)]
 pub struct LineBuffer {
     bytes: Vec<u8>,
@@ -58,11 +58,12 @@ impl LineBuffer {
             let end = self.searched + offset;
             let line = &self.bytes[self.start..end];
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let found = match line.len() {
-                _ if std::mem::take(&mut self.skipping) => None,
-                0 => None,
-                len if len > self.max => Some(Line::TooLong),
-                _ => Some(Line::Complete(line.to_vec())),
+            let found = if std::mem::take(&mut self.skipping) {
+                None
+            } else if line.len() > self.max {
+                Some(Line::TooLong)
+            } else {
+                (!line.trim_ascii().is_empty()).then(|| Line::Complete(line.to_vec()))
             };
             self.start = end + 1;
             self.searched = self.start;

@@ -61,7 +61,7 @@ impl Handle for NodeReload {
         Ok(Progress::later(async move {
             let changes = answer.await.map_err(|_| stopping())?;
             let changes = changes.map_err(|why| {
-                Error::new(Kind::Refused, why)
+                Error::new(Kind::BadConfig, why)
                     .hint("the configuration in force stays; mend the file and reload again")
             })?;
             Ok(Reloaded { changed: changes.live, needs_restart: changes.restart })

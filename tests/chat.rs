@@ -1,0 +1,112 @@
+//! `netkitctl chat` at a terminal and on a pipe.
+
+use crate::harness::{DEADLINE, Node, Peer};
+use rexpect::session::{PtySession, spawn_command};
+
+/// A conversation in a terminal of its own.
+fn at_terminal(node: &Node, dest: &str) -> PtySession {
+    let mut command = node.ctl_command(&["chat", dest]);
+    command.env("TERM", "xterm").stdin(std::process::Stdio::inherit());
+    spawn_command(command, Some(DEADLINE.as_millis().try_into().unwrap())).unwrap()
+}
+
+#[test]
+fn a_line_that_arrives_while_typing_stands_above_what_was_typed() {
+    let node = Node::new();
+    let peer = Peer::new();
+    let mut terminal = at_terminal(&node, &peer.url());
+    terminal.exp_string(&peer.url()).unwrap(); // with whom one talks, before the first prompt
+    terminal.send("half a li").unwrap();
+    terminal.flush().unwrap();
+    terminal.exp_string("half a li").unwrap();
+    peer.say(node.chat(), "interrupting");
+    terminal.exp_string("interrupting").unwrap();
+    terminal.exp_string("half a li").unwrap(); // the prompt is drawn again, with what was typed
+    terminal.send_line("ne").unwrap();
+    assert_eq!(peer.hear(), "half a line");
+    peer.say(node.chat(), "\u{1b}[2Jharmless");
+    terminal.exp_string("\\u{1b}[2Jharmless").unwrap();
+    terminal.send_line("bye").unwrap();
+    assert_eq!(peer.hear(), "bye");
+    ends_with(&mut terminal, 0);
+    let shown = node.ctl(&["tail", "--sent", "-o", "cat"]).expect(0);
+    assert_eq!(shown.lines()[0], "interrupting");
+}
+
+/// Waits for the end, which must have this exit code.
+#[track_caller]
+fn ends_with(terminal: &mut PtySession, code: i32) {
+    terminal.exp_eof().unwrap();
+    let status = format!("{:?}", terminal.process().wait().unwrap()); // of a type that rexpect does not name
+    assert!(status.starts_with("Exited(") && status.ends_with(&format!(", {code})")), "{status}, not {code}");
+}
+
+#[test]
+fn ctrl_d_ends_it_without_a_word_and_ctrl_c_with_130() {
+    let node = Node::new();
+    let peer = Peer::new();
+    for (key, code) in [('d', 0), ('c', 130)] {
+        let mut terminal = at_terminal(&node, &peer.url());
+        terminal.exp_string(&peer.url()).unwrap();
+        terminal.send_line("hi").unwrap();
+        assert_eq!(peer.hear(), "hi");
+        terminal.exp_string("\n").unwrap();
+        terminal.exp_string(&peer.url()).unwrap(); // the next prompt
+        terminal.send_control(key).unwrap();
+        ends_with(&mut terminal, code);
+    }
+    node.ctl(&["send", &peer.url(), "next"]).expect(0);
+    assert_eq!(peer.hear(), "next", "nothing else was sent");
+}
+
+#[test]
+fn their_bye_ends_it() {
+    let node = Node::new();
+    let peer = Peer::new();
+    let mut terminal = at_terminal(&node, &peer.url());
+    terminal.exp_string(&peer.url()).unwrap();
+    terminal.send_line("hi").unwrap();
+    assert_eq!(peer.hear(), "hi");
+    peer.say(node.chat(), "bye");
+    ends_with(&mut terminal, 0);
+}
+
+#[test]
+fn on_a_pipe_lines_go_in_and_out() {
+    let node = Node::new();
+    let peer = Peer::new();
+    let other = Peer::new();
+    let mut chat = node.follow(&["chat", &peer.url()]);
+    chat.write(b"first\n");
+    assert_eq!(peer.hear(), "first");
+    other.say(node.chat(), "not of this conversation");
+    peer.say(node.chat(), "answer");
+    assert_eq!(chat.line(), "answer");
+    chat.write(b"bye\nnever sent\n");
+    assert_eq!(peer.hear(), "bye");
+    assert_eq!(chat.end().expect(0).stdout, "");
+}
+
+#[test]
+fn the_end_of_a_pipe_ends_it() {
+    let node = Node::new();
+    let peer = Peer::new();
+    node.ctl_with(&["chat", &peer.url()], b"one\ntwo").expect(0);
+    assert_eq!((peer.hear(), peer.hear()), ("one".to_owned(), "two".to_owned()));
+    let ended = node.ctl_with(&["chat", "bob"], b"hi\n").expect(4);
+    assert!(ended.stderr.contains("bob"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_conversation_goes_on_when_netkitd_comes_back() {
+    let mut node = Node::new();
+    let peer = Peer::new();
+    let mut chat = node.follow(&["chat", &peer.url()]);
+    chat.write(b"before\n");
+    assert_eq!(peer.hear(), "before");
+    node.restart();
+    peer.say(node.chat(), "are you there");
+    assert_eq!(chat.line(), "are you there");
+    chat.write(b"after\n");
+    assert_eq!(peer.hear(), "after");
+}

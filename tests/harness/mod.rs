@@ -1,0 +1,33 @@
+//! What the topics share: daemons, commands, plain peers and control sessions, each with a deadline on every wait.
+
+mod command;
+mod control;
+mod needs;
+mod node;
+mod peer;
+
+pub use command::{Ended, Running, command};
+pub use control::Control;
+pub use needs::{has_program, is_root, may_skip};
+pub use node::{Node, NodeBuilder};
+pub use peer::Peer;
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives it up: far more than it ever takes on a loaded machine.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How often a condition that announces itself in no other way is looked at.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Looks until `look` gives something; fails with `what` after [`DEADLINE`].
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "did not happen within {DEADLINE:?}: {what}");
+        std::thread::park_timeout(LOOK);
+    }
+}
