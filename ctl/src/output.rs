@@ -20,6 +20,8 @@ pub(crate) struct Out {
     buffer: Vec<u8>,
     target: Box<dyn Target>,
     terminal: bool,
+    /// Why nothing can be written any more.
+    failed: Option<Failure>,
 }
 
 impl Out {
@@ -32,7 +34,7 @@ impl Out {
     /// Something that stands for stdout.
     pub(crate) fn to(target: impl Write + AsFd + IsTerminal + 'static) -> Out {
         let terminal = target.is_terminal();
-        Out { buffer: Vec::new(), target: Box::new(target), terminal }
+        Out { buffer: Vec::new(), target: Box::new(target), terminal, failed: None }
     }
 
     /// Whether a person reads along.
@@ -77,12 +79,20 @@ impl Out {
     /// # Errors
     /// As [`Out::write`].
     pub(crate) fn flush(&mut self) -> Outcome {
+        if let Some(failure) = &self.failed {
+            return Err(failure.clone());
+        }
         if self.buffer.is_empty() {
             return Ok(());
         }
         let written = self.target.write_all(&self.buffer).and_then(|()| self.target.flush());
         self.buffer.clear();
-        written.map_err(|e| Failure::output(&e))
+        written.map_err(|e| {
+            // For good: whoever asks again must not take what was lost for written.
+            let failure = Failure::output(&e);
+            self.failed = Some(failure.clone());
+            failure
+        })
     }
 }
 

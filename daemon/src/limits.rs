@@ -62,8 +62,9 @@ pub const EVENT_OVERHEAD: u64 = 24;
 pub const READS: usize = 64;
 /// Rows one read looks at before it lets the next one have its turn.
 pub const READ_ROWS: u32 = 20_000;
-/// Bytes of events in one page.
-pub const READ_BYTES: usize = 512 << 10;
+/// Bytes of events in one page; the last one may exceed it by a datagram of control characters, six bytes each in
+/// JSON, and with that a page still fits a line.
+pub const READ_BYTES: usize = 256 << 10;
 /// How long an idempotency key is remembered.
 pub const KEY_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Idempotency keys remembered; the oldest go first.

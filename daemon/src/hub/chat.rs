@@ -26,8 +26,8 @@ impl Chat {
     }
 
     /// The next datagram to send.
-    pub(super) fn next_datagram(&mut self) -> Option<Datagram> {
-        let out = self.outbox.next()?;
+    pub(super) fn next_datagram(&mut self, now: Timestamp) -> Option<Datagram> {
+        let out = self.outbox.next(now)?;
         let from = self.conversations.local(out.address);
         Some(Datagram { message: out.message, to: out.address, from, bytes: out.datagram.clone() })
     }

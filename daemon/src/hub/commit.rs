@@ -4,7 +4,7 @@
 use super::handle::{CursorOf, Queued, Reply};
 use super::{Hub, answer};
 use crate::limits;
-use crate::store::{Completion, CursorRow, Op, Outcome, Outgoing, StoreError};
+use crate::store::{Completion, CursorRow, Op, Order, Outcome, Outgoing, Request, StoreError};
 use netkit_proto::ids::Seq;
 use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::time::Timestamp;
@@ -27,8 +27,9 @@ pub(super) enum Then {
 #[derive(Debug)]
 pub(super) struct Job {
     pub then: Vec<Then>,
-    /// Nobody waits for an answer: it is tried again until it succeeds, and nothing more is taken in meanwhile.
-    pub must_succeed: bool,
+    /// [`Order::Free`]: somebody waits for an answer. Else it is tried again until it succeeds, all such jobs in
+    /// their order, and nothing more is taken in meanwhile.
+    pub order: Order,
 }
 
 impl Hub {
@@ -36,20 +37,39 @@ impl Hub {
         if ops.is_empty() {
             return Ok(());
         }
+        if job.order == Order::After && !self.is_sound() {
+            self.stalled.push_back((ops, job));
+            return Ok(());
+        }
+        let order = job.order;
         self.pending.push_back(job);
-        self.writer.submit(ops)
+        self.writer.submit(Request { ops, order })
+    }
+
+    /// Tries the first job again that failed and must succeed, unless it is being tried.
+    pub(super) fn retry(&mut self) -> Result<(), StoreError> {
+        if self.retrying {
+            return Ok(());
+        }
+        let Some((ops, job)) = self.stalled.pop_front() else { return Ok(()) };
+        self.retrying = true;
+        self.submit(ops, Job { order: Order::Again, ..job })
     }
 
     pub(super) fn submit_one(&mut self, op: Op, then: Then) -> Result<(), StoreError> {
-        self.submit(vec![op], Job { then: vec![then], must_succeed: false })
+        self.submit(vec![op], Job { then: vec![then], order: Order::Free })
     }
 
-    pub(super) fn on_completion(&mut self, completion: Completion) {
+    pub(super) fn on_completion(&mut self, completion: Completion) -> Result<(), StoreError> {
         self.snapshot.log = completion.stats;
-        let Some(job) = self.pending.pop_front() else { return };
-        match completion.result {
+        let Some(answer) = completion.answer else { return Ok(()) };
+        let Some(job) = self.pending.pop_front() else { return Ok(()) };
+        let was_retry = job.order == Order::Again;
+        self.retrying &= !was_retry;
+        match answer {
             Ok(outcomes) => {
-                if self.snapshot.trouble.take().is_some() {
+                let wrote = outcomes.iter().any(|o| !matches!(o, Outcome::Cursor(_) | Outcome::Cursors(_)));
+                if wrote && self.is_sound() && self.snapshot.trouble.take().is_some() {
                     tracing::info!("the store works again");
                 }
                 let appended = outcomes.iter().filter_map(|outcome| match outcome {
@@ -60,11 +80,8 @@ impl Hub {
                 for (then, outcome) in job.then.into_iter().zip(outcomes) {
                     self.on_committed(then, outcome);
                 }
-                // One that was stalled went through: the next ones need not wait for the tick.
-                if let Some((ops, job)) = self.stalled.pop_front()
-                    && let Err(error) = self.submit(ops, job)
-                {
-                    tracing::error!(%error, "the store is gone");
+                if was_retry {
+                    self.retry()?; // it went through: the next one need not wait for the tick
                 }
             }
             Err((error, ops)) => {
@@ -73,13 +90,19 @@ impl Hub {
                     tracing::error!(%error, "the store fails; nothing is acknowledged until it works again");
                 }
                 self.snapshot.trouble = Some(trouble);
-                if job.must_succeed {
-                    self.stalled.push_back((ops, job));
-                } else {
-                    job.then.into_iter().for_each(|then| self.on_failed(then, &error));
+                match job.order {
+                    Order::Free => job.then.into_iter().for_each(|then| self.on_failed(then, &error)),
+                    Order::After => self.stalled.push_back((ops, job)),
+                    Order::Again => self.stalled.push_front((ops, job)),
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Whether nothing waits for being tried again.
+    pub(super) fn is_sound(&self) -> bool {
+        self.stalled.is_empty() && !self.retrying
     }
 
     fn on_committed(&mut self, then: Then, outcome: Outcome) {
@@ -119,7 +142,10 @@ impl Hub {
         match then {
             Then::Queued { reply, .. } => answer(reply, Err(store_failed(why))),
             Then::CursorOpened(cursor, reply) => {
-                self.leases.release(&cursor);
+                // Its session may have left, and another one may have taken the cursor since.
+                if self.leases.check(&cursor).is_ok() {
+                    self.leases.release(&cursor);
+                }
                 answer(reply, Err(store_failed(why)));
             }
             Then::CursorDone(_, reply) => answer(reply, Err(store_failed(why))),

@@ -61,24 +61,24 @@ impl Conversations {
         }
         if bye {
             self.0.remove(&from);
-        } else {
-            self.remember(from, Conversation { encoding, local, at: now });
+            return;
         }
+        if self.0.len() >= limits::CONVERSATIONS && !self.0.contains_key(&from) {
+            for forgotten in self.forget_oldest() {
+                commit(Op::Conversation(now, forgotten, Encoding::Utf8));
+            }
+        }
+        self.0.insert(from, Conversation { encoding, local, at: now });
     }
 
-    fn remember(&mut self, peer: SocketAddr, conversation: Conversation) {
-        if self.0.len() >= limits::CONVERSATIONS && !self.0.contains_key(&peer) {
-            self.forget_oldest();
-        }
-        self.0.insert(peer, conversation);
-    }
-
-    /// Forgets the older half, so that the cost is spread over as many newcomers.
-    fn forget_oldest(&mut self) {
+    /// Forgets the older half, so that the cost is spread over as many newcomers; gives those of which the store
+    /// knows.
+    fn forget_oldest(&mut self) -> Vec<SocketAddr> {
         let mut times: Vec<Timestamp> = self.0.values().map(|c| c.at).collect();
         let middle = times.len() / 2;
         let (_, &mut median, _) = times.select_nth_unstable(middle);
-        self.0.retain(|_, c| c.at > median);
+        let old = self.0.extract_if(|_, c| c.at <= median);
+        old.filter(|(_, c)| c.encoding == Encoding::Gb18030).map(|(peer, _)| peer).collect()
     }
 }
 
@@ -90,6 +90,7 @@ fn tells_encoding(line: &Line) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     const PEER: ([u8; 4], u16) = ([10, 0, 0, 9], 1);
     const NOW: Timestamp = Timestamp(1_000_000);
@@ -132,10 +133,17 @@ mod tests {
         let mut conversations = Conversations::default();
         let last = u16::try_from(limits::CONVERSATIONS).unwrap();
         let peer = |port: u16| SocketAddr::from(([10, 0, 0, 9], port));
+        let mut kept = HashSet::new();
         for port in 0..=last {
-            let at = NOW.plus_millis(i64::from(port));
-            conversations.remember(peer(port), Conversation { encoding: Encoding::Gb18030, local: None, at });
+            let line = Line { text: "好".into(), encoding: Encoding::Gb18030 };
+            let arrived = Arrived { from: peer(port), local: None, line };
+            conversations.on_line(NOW.plus_millis(i64::from(port)), arrived, |op| match op {
+                Op::Conversation(_, peer, Encoding::Gb18030) => assert!(kept.insert(peer)),
+                Op::Conversation(_, peer, _) => assert!(kept.remove(&peer)),
+                _ => {}
+            });
         }
+        assert_eq!(kept, conversations.0.keys().copied().collect(), "the store forgets the same ones");
         assert!(conversations.0.len() <= limits::CONVERSATIONS);
         assert_eq!(conversations.encoding(peer(0)), Encoding::Utf8);
         assert_eq!(conversations.encoding(peer(last)), Encoding::Gb18030);

@@ -12,7 +12,7 @@ mod outbox;
 
 use crate::config::Config;
 use crate::limits;
-use crate::store::{Completion, Loaded, Op, Retention, StoreError, Writer};
+use crate::store::{Completion, Loaded, Op, Order, Retention, StoreError, Writer};
 use commit::{Job, Then};
 use feed::Feed;
 use handle::{ChatInput, Command, Datagram, HubHandle, Queued, Reply, Snapshot};
@@ -44,6 +44,8 @@ pub struct Hub {
     pending: VecDeque<Job>,
     /// Jobs that failed and must succeed.
     stalled: VecDeque<(Vec<Op>, Job)>,
+    /// The first of them is being tried again.
+    retrying: bool,
 }
 
 /// The ends of the hub's channels that the edges hold.
@@ -114,6 +116,7 @@ impl Hub {
             leases: cursors::Leases::default(),
             pending: VecDeque::new(),
             stalled: VecDeque::new(),
+            retrying: false,
         };
         (hub, ends)
     }
@@ -127,18 +130,18 @@ impl Hub {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut sessions_gone, mut chat_gone) = (false, false);
         loop {
-            self.hand_over_datagrams();
+            self.hand_over_datagrams(now());
             self.publish();
             // Room for one job per message taken in, and for one per datagram that is on its way.
             let room = self.pending.len() + limits::STORE_JOBS / 4 < limits::STORE_JOBS;
-            let may_hear = room && (self.stalled.is_empty() || sessions_gone);
+            let may_hear = room && (self.is_sound() || sessions_gone);
             let ended = sessions_gone && chat_gone;
             if ended && self.pending.is_empty() {
                 break;
             }
             tokio::select! {
                 completion = self.completions.recv() => match completion {
-                    Some(completion) => self.on_completion(completion),
+                    Some(completion) => self.on_completion(completion)?,
                     None => return Err(StoreError::Stopped),
                 },
                 command = self.commands.recv(), if room && !sessions_gone => match command {
@@ -222,7 +225,7 @@ impl Hub {
                 then.push(Then::Settled { message, sent: result.is_ok() });
             }
         }
-        self.submit(ops, Job { then, must_succeed: true })
+        self.submit(ops, Job { then, order: Order::After })
     }
 
     fn on_tick(&mut self) -> Result<(), StoreError> {
@@ -232,22 +235,19 @@ impl Hub {
             _ => Then::Nothing,
         };
         let then = expired.iter().map(settled).collect();
-        self.submit(expired, Job { then, must_succeed: true })?;
-        if let Some((ops, job)) = self.stalled.pop_front() {
-            self.submit(ops, job)?;
-        }
-        Ok(())
+        self.submit(expired, Job { then, order: Order::After })?;
+        self.retry()
     }
 
     fn on_config(&mut self) -> Result<(), StoreError> {
         let retention = retention(&self.config.borrow_and_update());
-        self.submit(vec![Op::Retain(retention)], Job { then: vec![Then::Nothing], must_succeed: true })
+        self.submit(vec![Op::Retain(retention)], Job { then: vec![Then::Nothing], order: Order::After })
     }
 
     /// Gives the chat socket as many datagrams as it takes.
-    fn hand_over_datagrams(&mut self) {
+    fn hand_over_datagrams(&mut self, now: Timestamp) {
         while let Ok(permit) = self.datagrams.try_reserve() {
-            let Some(datagram) = self.chat.next_datagram() else { break };
+            let Some(datagram) = self.chat.next_datagram(now) else { break };
             permit.send(datagram);
         }
     }

@@ -29,6 +29,10 @@ pub(super) struct Outbox {
     messages: BTreeMap<Seq, Outgoing>,
     /// Messages that can be sent now, in their order.
     ready: BTreeSet<Seq>,
+    /// Messages whose turn came too late; the next tick gives them up.
+    overdue: Vec<Seq>,
+    /// Messages of before the start: a netkitd that was killed may have sent them and not noted it.
+    of_before: HashSet<Seq>,
     /// Peers that the last datagram could not be sent to.
     retries: HashMap<SocketAddr, Retry>,
 }
@@ -37,6 +41,8 @@ impl Outbox {
     pub(super) fn new(messages: Vec<Outgoing>) -> Outbox {
         Outbox {
             ready: messages.iter().map(|out| out.message).collect(),
+            overdue: Vec::new(),
+            of_before: messages.iter().map(|out| out.message).collect(),
             messages: messages.into_iter().map(|out| (out.message, out)).collect(),
             retries: HashMap::new(),
         }
@@ -53,9 +59,13 @@ impl Outbox {
     }
 
     /// The next message to send, in their order; those to a peer that can't be reached wait.
-    pub(super) fn next(&mut self) -> Option<&Outgoing> {
+    pub(super) fn next(&mut self, now: Timestamp) -> Option<&Outgoing> {
         while let Some(message) = self.ready.pop_first() {
-            let Some(address) = self.messages.get(&message).map(|out| out.address) else { continue };
+            let Some(&Outgoing { address, expires, .. }) = self.messages.get(&message) else { continue };
+            if expires <= now {
+                self.overdue.push(message);
+                continue;
+            }
             match self.retries.get_mut(&address).filter(|retry| !retry.probing) {
                 Some(retry) => retry.held.insert(message),
                 None => return self.messages.get(&message),
@@ -101,6 +111,7 @@ impl Outbox {
     /// What became of a message is committed.
     pub(super) fn settled(&mut self, message: Seq) {
         self.ready.remove(&message);
+        self.of_before.remove(&message);
         if let Some(out) = self.messages.remove(&message)
             && let Some(retry) = self.retries.get_mut(&out.address)
         {
@@ -110,20 +121,19 @@ impl Outbox {
 
     /// Looks at what has become due: ends pauses, and gives the messages to commit as expired.
     pub(super) fn on_tick(&mut self, now: Timestamp) -> Vec<Op> {
-        let mut expired = Vec::new();
-        if self.retries.is_empty() {
-            return expired; // what waits for no pause is on its way
-        }
+        let mut overdue = std::mem::take(&mut self.overdue);
         for retry in self.retries.values_mut() {
-            retry.held.retain(|message| {
-                let Some(out) = self.messages.get(message).filter(|out| out.expires <= now) else {
-                    return true;
-                };
-                let (message, peer) = (out.message, peer_name(out.address));
-                let event = Event::Expired { message, peer, maybe_delivered: false };
-                expired.push(Op::Settle(now, message, event));
-                false
-            });
+            let is_due = |message: &Seq| self.messages.get(message).is_some_and(|out| out.expires <= now);
+            overdue.extend(retry.held.extract_if(.., is_due));
+        }
+        let expire = |message: Seq| {
+            let peer = peer_name(self.messages.get(&message)?.address);
+            let maybe_delivered = self.of_before.contains(&message);
+            Some(Op::Settle(now, message, Event::Expired { message, peer, maybe_delivered }))
+        };
+        let expired = overdue.into_iter().filter_map(expire).collect();
+        if self.retries.is_empty() {
+            return expired;
         }
         for retry in self.retries.values_mut().filter(|retry| retry.not_before <= now) {
             retry.probing = true;
@@ -158,7 +168,7 @@ mod tests {
     }
 
     fn numbers(outbox: &mut Outbox) -> Vec<u64> {
-        std::iter::from_fn(|| outbox.next().map(|out| out.message.0)).collect()
+        std::iter::from_fn(|| outbox.next(NOW).map(|out| out.message.0)).collect()
     }
 
     fn unreachable() -> io::Result<()> {
@@ -210,6 +220,26 @@ mod tests {
         outbox.settled(Seq(1));
         assert!(outbox.on_tick(seconds(1001)).is_empty());
         assert!(outbox.retries.is_empty() && outbox.messages.is_empty());
+    }
+
+    #[test]
+    fn what_expired_before_its_turn_is_not_sent() {
+        // As after a start: whether a netkitd that was killed sent it is not known.
+        let mut outbox = Outbox::new(vec![out(1, 1)]);
+        assert!(outbox.next(seconds(1000)).is_none());
+        let ops = outbox.on_tick(seconds(1000));
+        assert!(
+            matches!(ops.as_slice(), [Op::Settle(_, Seq(1), Event::Expired { maybe_delivered: true, .. })]),
+            "{ops:?}"
+        );
+        assert!(outbox.on_tick(seconds(1001)).is_empty(), "once");
+        outbox.insert(out(2, 1));
+        assert!(outbox.next(seconds(1000)).is_none());
+        let ops = outbox.on_tick(seconds(1000));
+        assert!(
+            matches!(ops.as_slice(), [Op::Settle(_, Seq(2), Event::Expired { maybe_delivered: false, .. })]),
+            "{ops:?}"
+        );
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Pages of the log as JSON, with an explicit `gap` where events are missing. Used by `events.read` and by
 //! subscriptions that fell behind.
 
-use crate::store::Page;
-use netkit_proto::ids::Seq;
+use crate::store::{Gap, Page};
 use netkit_proto::rpc::event::{self, Event};
 use netkit_proto::time::Timestamp;
 use std::time::SystemTime;
@@ -12,18 +11,18 @@ use std::time::SystemTime;
 pub(super) fn for_each_line(page: &Page, mut each: impl FnMut(&dyn Fn(&mut String))) {
     let mut gaps = page.gaps.iter().peekable();
     for entry in &page.entries {
-        while let Some(&(from, to)) = gaps.next_if(|(_, to)| *to < entry.seq) {
-            each(&|out| write_gap(out, from, to));
+        while let Some(gap) = gaps.next_if(|gap| gap.to < entry.seq) {
+            each(&|out| write_gap(out, *gap));
         }
         each(&|out| event::write_line(out, entry.seq, entry.at, &entry.body));
     }
-    for &(from, to) in gaps {
-        each(&|out| write_gap(out, from, to));
+    for gap in gaps {
+        each(&|out| write_gap(out, *gap));
     }
 }
 
-fn write_gap(out: &mut String, from: Seq, to: Seq) {
-    let gap = Event::Gap { from, to, lost: to.next().0 - from.0 };
+fn write_gap(out: &mut String, Gap { from, to, lost }: Gap) {
+    let gap = Event::Gap { from, to, lost };
     event::write_line(out, to, Timestamp::from(SystemTime::now()), &gap.to_body());
 }
 
@@ -31,12 +30,14 @@ fn write_gap(out: &mut String, from: Seq, to: Seq) {
 mod tests {
     use super::*;
     use crate::store::Entry;
+    use netkit_proto::ids::Seq;
     use netkit_proto::rpc::event::Record;
 
     #[test]
     fn gaps_stand_where_events_are_missing() {
         let entry = |seq| Entry { seq: Seq(seq), at: Timestamp(0), body: r#"{"kind":"x"}"#.into() };
-        let gaps = vec![(Seq(1), Seq(2)), (Seq(4), Seq(4)), (Seq(6), Seq(9))];
+        let gap = |from, to, lost| Gap { from: Seq(from), to: Seq(to), lost };
+        let gaps = vec![gap(1, 2, 2), gap(4, 4, 1), gap(6, 9, 4)];
         let page = Page { entries: vec![entry(3), entry(5)], gaps, ..Page::default() };
         let mut seen = Vec::new();
         for_each_line(&page, |write| {

@@ -80,6 +80,7 @@ impl Subscriptions {
                         since: subscription.position,
                         before: feed.head().next(),
                         limit: 512,
+                        bytes: limits::READ_BYTES,
                         last: false,
                         filter: Arc::clone(&subscription.filter),
                     };

@@ -14,9 +14,9 @@ mod writer;
 
 pub use log::LogStats;
 pub use outbox::Outgoing;
-pub use reader::{Page, PageRequest, Reader};
+pub use reader::{Gap, Page, PageRequest, Reader};
 pub use retention::Retention;
-pub use writer::{Completion, Writer};
+pub use writer::{Completion, Order, Request, Writer};
 
 use netkit_proto::chat::plain::Encoding;
 use netkit_proto::ids::{Epoch, Seq};

@@ -121,8 +121,5 @@ pub(super) fn set_conversation(
     let sql = "INSERT INTO conversations (address, encoding, at) VALUES (?1, ?2, ?3)
                ON CONFLICT (address) DO UPDATE SET encoding = ?2, at = ?3";
     db.prepare_cached(sql)?.execute(params![address, encoding.as_str(), at.0])?;
-    let sql = "DELETE FROM conversations WHERE address IN
-               (SELECT address FROM conversations ORDER BY at DESC LIMIT -1 OFFSET ?1)";
-    db.prepare_cached(sql)?.execute([limits::CONVERSATIONS])?;
     Ok(())
 }

@@ -19,6 +19,8 @@ pub struct PageRequest {
     pub before: Seq,
     /// At most so many.
     pub limit: usize,
+    /// At most about so many bytes of them.
+    pub bytes: usize,
     /// From the end backwards instead of from the start.
     pub last: bool,
     /// Only those that match.
@@ -32,10 +34,33 @@ pub struct Page {
     pub entries: Vec<Entry>,
     /// The rows looked at: first and last number; none where there was no row to look at.
     pub seen: Option<(Seq, Seq)>,
-    /// Ranges of numbers between `since` and `seen.1` that are gone; only when reading forwards.
-    pub gaps: Vec<(Seq, Seq)>,
+    /// Where events are gone, at most one in front of each entry and one at the end; only when reading forwards.
+    pub gaps: Vec<Gap>,
     /// Stopped before the end of the range.
     pub more: bool,
+}
+
+/// Events that are gone. Between `from` and `to` there may be others that do not match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The first number that is gone.
+    pub from: Seq,
+    /// The last number that is gone.
+    pub to: Seq,
+    /// How many are gone.
+    pub lost: u64,
+}
+
+impl Gap {
+    /// A gap, an earlier one included, that lasts from `from` up to before `next`; none where these are one.
+    fn up_to(earlier: Option<Gap>, from: Seq, next: Seq) -> Option<Gap> {
+        let missing = next.0.saturating_sub(from.0);
+        if missing == 0 {
+            return earlier;
+        }
+        let (first, lost) = earlier.map_or((from, 0), |gap| (gap.from, gap.lost));
+        Some(Gap { from: first, to: next.prev(), lost: lost + missing })
+    }
 }
 
 /// The reader's clonable front.
@@ -83,16 +108,17 @@ fn read(db: &Connection, request: &PageRequest) -> rusqlite::Result<Page> {
     let mut rows = statement.query([since, before, i64::from(limits::READ_ROWS)])?;
     let mut page = Page::default();
     let (mut looked_at, mut bytes) = (0, 0);
+    let (mut expected, mut gap) = (request.since.next(), None);
     while let Some(row) = rows.next()? {
-        if page.entries.len() >= request.limit || bytes > limits::READ_BYTES {
+        if page.entries.len() >= request.limit || bytes > request.bytes {
             page.more = true;
             break;
         }
         let seq = Seq(row.get(0)?);
         let (first, last) = page.seen.unwrap_or((seq, seq));
-        let expected = page.seen.map_or(request.since, |_| last).next();
-        if !request.last && seq > expected {
-            page.gaps.push((expected, seq.prev()));
+        if !request.last {
+            gap = Gap::up_to(gap, expected, seq);
+            expected = seq.next();
         }
         page.seen = Some((first.min(seq), last.max(seq)));
         looked_at += 1;
@@ -100,12 +126,16 @@ fn read(db: &Connection, request: &PageRequest) -> rusqlite::Result<Page> {
         let body = row.get_ref(2)?.as_str()?;
         if request.filter.matches(at, body) {
             bytes += body.len();
+            page.gaps.extend(gap.take());
             page.entries.push(Entry { seq, at, body: body.into() });
         }
     }
     page.more |= looked_at == limits::READ_ROWS;
     if request.last {
         page.entries.reverse();
+    } else {
+        let end = if page.more { expected } else { request.before };
+        page.gaps.extend(Gap::up_to(gap, expected, end));
     }
     Ok(page)
 }
@@ -134,23 +164,31 @@ mod tests {
             |peer: Option<&str>| Arc::new(Filter { peer: peer.map(str::to_owned), ..Filter::default() });
         let ask = |since, before, limit, last, peer| {
             let request =
-                PageRequest { since: Seq(since), before: Seq(before), limit, last, filter: filter(peer) };
+                PageRequest { since: Seq(since), before: Seq(before), limit, bytes: 1 << 20, last, filter: filter(peer) };
             read(&db, &request).unwrap()
         };
 
-        let all = ask(0, u64::MAX, 100, false, None);
+        let gap = |from, to, lost| Gap { from: Seq(from), to: Seq(to), lost };
+        let all = ask(0, 11, 100, false, None);
         assert_eq!(numbers(&all), [3, 4, 5, 7, 8, 9, 10]);
-        assert_eq!(all.gaps, [(Seq(1), Seq(2)), (Seq(6), Seq(6))]);
+        assert_eq!(all.gaps, [gap(1, 2, 2), gap(6, 6, 1)]);
         assert_eq!((all.seen, all.more), (Some((Seq(3), Seq(10))), false));
 
-        let first = ask(3, u64::MAX, 2, false, None);
+        let none_between = ask(0, 11, 100, false, Some("nobody"));
+        assert_eq!(none_between.gaps, [gap(1, 6, 3)], "one gap where nothing that matches stands between");
+        let at_the_end = ask(7, 15, 100, false, None);
+        assert_eq!((numbers(&at_the_end), at_the_end.gaps), (vec![8, 9, 10], vec![gap(11, 14, 4)]));
+        let nothing_left = ask(10, 15, 100, false, None);
+        assert_eq!((nothing_left.seen, nothing_left.gaps), (None, vec![gap(11, 14, 4)]));
+
+        let first = ask(3, 11, 2, false, None);
         assert_eq!((numbers(&first), first.more, first.gaps.len()), (vec![4, 5], true, 0));
 
-        let last = ask(0, u64::MAX, 3, true, Some("odd"));
+        let last = ask(0, 11, 3, true, Some("odd"));
         assert_eq!((numbers(&last), last.more), (vec![5, 7, 9], true));
         assert_eq!(last.seen, Some((Seq(5), Seq(10))));
 
-        let none = ask(10, u64::MAX, 3, false, None);
+        let none = ask(10, 11, 3, false, None);
         assert_eq!((numbers(&none), none.seen, none.more), (vec![], None, false));
     }
 }

@@ -36,8 +36,9 @@ enum Victims {
     Oldest,
 }
 
-/// What retention remembers between its turns.
-#[derive(Debug, Default)]
+/// What retention remembers between its turns: true of the log as committed, so a turn works on a copy that is kept
+/// when its transaction is.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Retainer {
     /// No unverified line is kept below this number; saves looking at the same rows again.
     unverified_from: Seq,

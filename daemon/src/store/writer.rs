@@ -12,19 +12,41 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 
-/// The answer to a job; answers come in the order of the jobs.
+/// How a job stands to those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// It succeeds or fails by itself.
+    Free,
+    /// It comes after all such jobs before it: once one of them failed it fails too, untried, until that one was
+    /// committed [`Order::Again`].
+    After,
+    /// The job that failed, tried again.
+    Again,
+}
+
+/// Things to be made durable, together or not at all.
+#[derive(Debug)]
+pub struct Request {
+    /// What.
+    pub ops: Vec<Op>,
+    /// When.
+    pub order: Order,
+}
+
+/// What the writer tells.
 #[derive(Debug)]
 pub struct Completion {
-    /// What became of each op, in their order; or why none was committed, and the ops back.
-    pub result: Result<Vec<Outcome>, (StoreError, Vec<Op>)>,
-    /// How the log is after this job.
+    /// The answer to a job; answers come in the order of the jobs. What became of each op, in their order; or why
+    /// none was committed, and the ops back. `None`: no job is answered, retention removed events.
+    pub answer: Option<Result<Vec<Outcome>, (StoreError, Vec<Op>)>>,
+    /// How the log is now.
     pub stats: LogStats,
 }
 
 /// The writer's front. Dropping it ends the thread after its last commit; [`Writer::join`] waits for that.
 #[derive(Debug)]
 pub struct Writer {
-    jobs: SyncSender<Vec<Op>>,
+    jobs: SyncSender<Request>,
     thread: JoinHandle<()>,
 }
 
@@ -33,8 +55,8 @@ impl Writer {
     ///
     /// # Errors
     /// [`StoreError::Stopped`] where the thread is gone.
-    pub fn submit(&self, ops: Vec<Op>) -> Result<(), StoreError> {
-        self.jobs.try_send(ops).map_err(|_| StoreError::Stopped)
+    pub fn submit(&self, request: Request) -> Result<(), StoreError> {
+        self.jobs.try_send(request).map_err(|_| StoreError::Stopped)
     }
 
     /// Lets the thread finish its last commit and waits for it. Blocks.
@@ -52,9 +74,9 @@ pub(super) fn start(
     limit: Retention,
 ) -> Result<(Writer, mpsc::Receiver<Completion>), StoreError> {
     let (jobs, job_queue) = sync_channel(limits::STORE_JOBS);
-    let (answers, completions) = mpsc::channel(limits::STORE_JOBS);
+    let (answers, completions) = mpsc::channel(limits::STORE_JOBS + 1); // and what retention tells
     let stats = log::stats(&db)?;
-    let state = WriterThread { db, epoch, limit, stats, retainer: retention::Retainer::default(), answers };
+    let state = WriterThread { db, epoch, limit, stats, retainer: retention::Retainer::default(), answers, failed: None };
     let thread = std::thread::Builder::new()
         .name("store-writer".into())
         .spawn(move || state.run(&job_queue))
@@ -69,6 +91,8 @@ struct WriterThread {
     stats: LogStats,
     retainer: retention::Retainer,
     answers: mpsc::Sender<Completion>,
+    /// Why a job failed that others come after.
+    failed: Option<StoreError>,
 }
 
 fn now() -> Timestamp {
@@ -76,28 +100,30 @@ fn now() -> Timestamp {
 }
 
 impl WriterThread {
-    fn run(mut self, jobs: &Receiver<Vec<Op>>) {
+    fn run(mut self, jobs: &Receiver<Request>) {
         let mut look_at_age = Instant::now();
         loop {
             let group = match jobs.recv_timeout(look_at_age.saturating_duration_since(Instant::now())) {
                 Ok(first) => group(first, jobs),
                 Err(RecvTimeoutError::Timeout) => {
                     let again = self.prune();
+                    // Where there is no room the next answer tells the same.
+                    let _ = self.answers.try_send(Completion { answer: None, stats: self.stats });
                     look_at_age =
                         Instant::now() + if again { Duration::ZERO } else { limits::RETENTION_PERIOD };
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            let results = match self.commit(&group) {
-                Ok(results) => results.into_iter().map(Ok).collect(),
-                Err(error) => group.into_iter().map(|job| Err((error.clone(), job))).collect::<Vec<_>>(),
-            };
-            for result in results {
-                let completion = Completion { result, stats: self.stats };
+            let limit = self.limit;
+            for answer in self.answer(group) {
+                let completion = Completion { answer: Some(answer), stats: self.stats };
                 if self.answers.blocking_send(completion).is_err() {
                     return; // the hub is gone: nobody is left to be told, and what is committed stays committed
                 }
+            }
+            if self.limit != limit {
+                look_at_age = Instant::now();
             }
         }
         // Statistics for the query planner and an empty write-ahead log; both are only good to have.
@@ -106,10 +132,33 @@ impl WriterThread {
         }
     }
 
+    /// Commits what may be tried of a group; an answer for each job.
+    fn answer(&mut self, group: Vec<Request>) -> Vec<Result<Vec<Outcome>, (StoreError, Vec<Op>)>> {
+        let failed = self.failed.clone();
+        let untried = |request: &Request| failed.clone().filter(|_| request.order == Order::After);
+        let tried: Vec<&Request> = group.iter().filter(|request| untried(request).is_none()).collect();
+        let jobs: Vec<&[Op]> = tried.iter().map(|request| request.ops.as_slice()).collect();
+        let committed = self.commit(&jobs);
+        match &committed {
+            Ok(_) if tried.iter().any(|request| request.order == Order::Again) => self.failed = None,
+            Err(error) if tried.iter().any(|request| request.order != Order::Free) => {
+                self.failed = Some(error.clone());
+            }
+            _ => {}
+        }
+        let mut outcomes = committed.map(Vec::into_iter);
+        let answer = |request: Request| match (untried(&request), &mut outcomes) {
+            (Some(error), _) => Err((error, request.ops)),
+            (None, Err(error)) => Err((error.clone(), request.ops)),
+            (None, Ok(outcomes)) => Ok(outcomes.next().unwrap_or_default()),
+        };
+        group.into_iter().map(answer).collect()
+    }
+
     /// Commits every job of the group, or none.
-    fn commit(&mut self, group: &[Vec<Op>]) -> Result<Vec<Vec<Outcome>>, StoreError> {
+    fn commit(&mut self, group: &[&[Op]]) -> Result<Vec<Vec<Outcome>>, StoreError> {
         let mut stats = self.stats;
-        let mut limit = self.limit;
+        let (mut limit, mut retainer) = (self.limit, self.retainer);
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let results = group
             .iter()
@@ -118,21 +167,21 @@ impl WriterThread {
         if stats != self.stats {
             // What comes in beyond the limits goes out in the same transaction: the bounds hold under any load.
             let budget = 2 * stats.head.0.saturating_sub(self.stats.head.0);
-            self.retainer.trim(&tx, &mut stats, &limit, now(), budget)?;
+            retainer.trim(&tx, &mut stats, &limit, now(), budget)?;
             log::save_stats(&tx, &stats)?;
         }
         tx.commit()?;
-        (self.stats, self.limit) = (stats, limit);
+        (self.stats, self.limit, self.retainer) = (stats, limit, retainer);
         Ok(results)
     }
 
     /// Removes what is too old or too much while nothing else happens; whether to go on at once.
     fn prune(&mut self) -> bool {
-        let mut stats = self.stats;
+        let (mut stats, mut retainer) = (self.stats, self.retainer);
         let mut step = || {
             let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             outbox::prune_keys(&tx, now())?;
-            let more = self.retainer.trim(&tx, &mut stats, &self.limit, now(), limits::RETENTION_CHUNK)?;
+            let more = retainer.trim(&tx, &mut stats, &self.limit, now(), limits::RETENTION_CHUNK)?;
             if stats != self.stats {
                 log::save_stats(&tx, &stats)?;
             }
@@ -141,7 +190,7 @@ impl WriterThread {
         };
         match step() {
             Ok(more) => {
-                self.stats = stats;
+                (self.stats, self.retainer) = (stats, retainer);
                 more
             }
             Err(error) => {
@@ -153,13 +202,13 @@ impl WriterThread {
 }
 
 /// Everything that waits behind `first`, up to one transaction's worth.
-fn group(first: Vec<Op>, jobs: &Receiver<Vec<Op>>) -> Vec<Vec<Op>> {
-    let mut rows = first.len();
+fn group(first: Request, jobs: &Receiver<Request>) -> Vec<Request> {
+    let mut rows = first.ops.len();
     let mut group = vec![first];
     while rows < limits::STORE_GROUP
         && let Ok(job) = jobs.try_recv()
     {
-        rows += job.len();
+        rows += job.ops.len();
         group.push(job);
     }
     group

@@ -75,12 +75,13 @@ async fn read(context: &Context, params: EventsRead) -> Result<Page, Error> {
             since,
             before,
             limit: limit - count,
+            bytes: limits::READ_BYTES.saturating_sub(bytes),
             last: params.last,
             filter: Arc::clone(&filter),
         };
         let mut page = context.reader.page(request).await.map_err(|e| unreadable(&e))?;
         if from_oldest {
-            page.gaps.retain(|&(from, _)| from != Seq::START.next()); // nothing that was promised is missing there
+            page.gaps.retain(|gap| gap.from != Seq::START.next()); // nothing that was promised is missing there
         }
         bytes += page.entries.iter().map(|entry| entry.body.len()).sum::<usize>();
         count += page.entries.len();

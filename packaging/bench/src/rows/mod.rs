@@ -1,0 +1,66 @@
+//! The rows of the bench, one module each. Called by `main`; a new row is a module, a variant and an arm here.
+
+pub(crate) mod echo;
+mod idle;
+mod intake;
+mod receivers;
+mod rpc;
+mod sender;
+mod status;
+
+use crate::report::Line;
+use anyhow::Result;
+use clap::ValueEnum;
+use std::fmt;
+use std::time::Duration;
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Row {
+    /// A JSON-RPC round trip on the control socket
+    Rpc,
+    /// The whole process `netkitctl status`
+    Status,
+    /// Memory and threads of an idle netkitd
+    Idle,
+    /// Datagrams offered and stored
+    Intake,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Row::Rpc => rpc::ROW,
+            Row::Status => status::ROW,
+            Row::Idle => idle::ROW,
+            Row::Intake => intake::ROW,
+        })
+    }
+}
+
+/// How much to measure.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) quick: bool,
+}
+
+impl Plan {
+    /// One of two counts of rounds.
+    pub(crate) fn rounds(&self, quick: usize, full: usize) -> usize {
+        if self.quick { quick } else { full }
+    }
+
+    /// One of two lengths of a round, in milliseconds.
+    pub(crate) fn millis(&self, quick: u64, full: u64) -> Duration {
+        Duration::from_millis(if self.quick { quick } else { full })
+    }
+}
+
+pub(crate) fn run(row: Row, plan: &Plan) -> Result<Vec<Line>> {
+    match row {
+        Row::Rpc => rpc::run(plan),
+        Row::Status => status::run(plan),
+        Row::Idle => idle::run(plan),
+        Row::Intake => intake::run(plan),
+    }
+}
