@@ -1,6 +1,7 @@
 //! `netkitctl chat` at a terminal and on a pipe.
 
 use crate::harness::{DEADLINE, Node, Peer};
+use rexpect::process::{Signal, WaitStatus};
 use rexpect::session::{PtySession, spawn_command};
 
 /// A conversation in a terminal of its own.
@@ -15,7 +16,7 @@ fn a_line_that_arrives_while_typing_stands_above_what_was_typed() {
     let node = Node::new();
     let peer = Peer::new();
     let mut terminal = at_terminal(&node, &peer.url());
-    terminal.exp_string(&peer.url()).unwrap(); // with whom one talks, before the first prompt
+    prompt(&mut terminal, &peer);
     terminal.send("half a li").unwrap();
     terminal.flush().unwrap();
     terminal.exp_string("half a li").unwrap();
@@ -33,12 +34,17 @@ fn a_line_that_arrives_while_typing_stands_above_what_was_typed() {
     assert_eq!(shown.lines()[0], "interrupting");
 }
 
+/// Waits until the next line can be typed: before that the terminal is not the line editor's.
+fn prompt(terminal: &mut PtySession, peer: &Peer) {
+    terminal.exp_string(&format!("{}> ", peer.url())).unwrap();
+}
+
 /// Waits for the end, which must have this exit code.
 #[track_caller]
 fn ends_with(terminal: &mut PtySession, code: i32) {
     terminal.exp_eof().unwrap();
-    let status = format!("{:?}", terminal.process().wait().unwrap()); // of a type that rexpect does not name
-    assert!(status.starts_with("Exited(") && status.ends_with(&format!(", {code})")), "{status}, not {code}");
+    let ended = terminal.process().wait().unwrap();
+    assert!(matches!(ended, WaitStatus::Exited(_, ended) if ended == code), "{ended:?}, not {code}");
 }
 
 #[test]
@@ -47,14 +53,19 @@ fn ctrl_d_ends_it_without_a_word_and_ctrl_c_with_130() {
     let peer = Peer::new();
     for (key, code) in [('d', 0), ('c', 130)] {
         let mut terminal = at_terminal(&node, &peer.url());
-        terminal.exp_string(&peer.url()).unwrap();
+        prompt(&mut terminal, &peer);
         terminal.send_line("hi").unwrap();
         assert_eq!(peer.hear(), "hi");
-        terminal.exp_string("\n").unwrap();
-        terminal.exp_string(&peer.url()).unwrap(); // the next prompt
+        terminal.exp_string("hi\r\n").unwrap();
+        prompt(&mut terminal, &peer);
         terminal.send_control(key).unwrap();
         ends_with(&mut terminal, code);
     }
+    // While a line is on its way Ctrl-C is a signal.
+    let mut terminal = at_terminal(&node, &peer.url());
+    prompt(&mut terminal, &peer);
+    terminal.process_mut().signal(Signal::SIGINT).unwrap();
+    ends_with(&mut terminal, 130);
     node.ctl(&["send", &peer.url(), "next"]).expect(0);
     assert_eq!(peer.hear(), "next", "nothing else was sent");
 }
@@ -64,7 +75,7 @@ fn their_bye_ends_it() {
     let node = Node::new();
     let peer = Peer::new();
     let mut terminal = at_terminal(&node, &peer.url());
-    terminal.exp_string(&peer.url()).unwrap();
+    prompt(&mut terminal, &peer);
     terminal.send_line("hi").unwrap();
     assert_eq!(peer.hear(), "hi");
     peer.say(node.chat(), "bye");

@@ -184,6 +184,41 @@ fn a_subscription_has_the_past_and_the_present_in_one_turn() {
 }
 
 #[test]
+fn the_id_comes_before_the_events_in_a_batch_too() {
+    let node = Node::new();
+    let peer = Peer::new();
+    peer.say(node.chat(), "a line");
+    node.wait_for("/chat/received", 1);
+    let mut session = node.session();
+    // With a call that is answered at once, and with one that takes its time.
+    for (id, other) in [(1, "node.status"), (2, "events.read")] {
+        let answer = session.ask(&format!(
+            r#"[{{"jsonrpc":"2.0","id":1,"method":"events.subscribe","params":{{"since":0}}}},{{"jsonrpc":"2.0","id":2,"method":"{other}"}}]"#
+        ));
+        assert_eq!(answer[0]["result"]["subscription"], id, "{answer}");
+        assert_eq!(session.event()["text"], "a line");
+    }
+}
+
+#[test]
+fn an_answer_never_exceeds_a_line() {
+    let node = Node::new();
+    let peer = Peer::new();
+    for n in 1..=20 {
+        peer.say(node.chat(), vec![1; 60_000]); // control characters: six bytes each in JSON
+        node.wait_for("/chat/received", n);
+    }
+    let mut session = node.session();
+    let read = r#"{"jsonrpc":"2.0","id":1,"method":"events.read"}"#;
+    let answer = session.ask(read);
+    assert!(answer.to_string().len() < 1 << 20 && answer["result"]["more"] == true);
+    let answer = session.ask(&format!("[{}]", [read; 10].join(",")));
+    assert!(answer.to_string().len() < 1 << 20, "{}", answer.to_string().len());
+    assert_eq!(answer[9]["error"]["data"]["kind"], "too_large");
+    assert_eq!(session.all_events().len(), 20);
+}
+
+#[test]
 fn a_slow_reader_holds_up_nobody_and_loses_nothing() {
     let node = Node::new();
     let mut slow = node.session();

@@ -207,11 +207,11 @@ fn unverified_lines_make_room_for_our_own() {
 }
 
 /// A netkitd whose state directory is a small file system of its own, seen by it alone.
-fn node_on_small_disk() -> (Node, tempfile::TempDir) {
+fn node_on_small_disk(sections: &str) -> (Node, tempfile::TempDir) {
     let mount = tempfile::Builder::new().prefix("netkit-disk-").tempdir().unwrap();
     let script =
         format!("mount -t tmpfs -o size=12m netkit-test {} && exec \"$0\" \"$@\"", mount.path().display());
-    let builder = NodeBuilder::default().state(&mount.path().join("state"));
+    let builder = NodeBuilder::default().state(&mount.path().join("state")).sections(sections);
     let node = builder.wrapper(&["unshare", "--mount", "sh", "-c", &script]).start();
     (node, mount)
 }
@@ -222,7 +222,7 @@ fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
     if may_skip(is_root(), test, "root, to mount a small file system") {
         return;
     }
-    let (mut node, mount) = node_on_small_disk();
+    let (mut node, mount) = node_on_small_disk("");
     // The file system as netkitd sees it.
     let seen = format!("/proc/{}/root{}", node.daemon().pid(), mount.path().display());
     let filler = format!("{seen}/filler");
@@ -268,6 +268,41 @@ fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
     node.ctl(&["send", &peer.url(), "ours after"]).expect(0);
     assert_eq!(queued(), acknowledged + 2, "what was acknowledged, and nothing else");
     assert_eq!(node.status()["log"].get("trouble"), None);
+    node.stop();
+}
+
+#[test]
+fn retention_does_its_work_after_a_full_disk() {
+    let test = "retention_does_its_work_after_a_full_disk";
+    if may_skip(is_root(), test, "root, to mount a small file system") {
+        return;
+    }
+    let (mut node, mount) = node_on_small_disk("[retention]\nmessages = 100");
+    let filler = format!("/proc/{}/root{}/filler", node.daemon().pid(), mount.path().display());
+    let peer = Peer::new();
+    let say = |from: u64, to: u64| {
+        (from..to).for_each(|n| peer.say(node.chat(), format!("{n} {}", "x".repeat(900))))
+    };
+    say(0, 150);
+    node.wait_for("/chat/received", 150);
+    fill(&filler);
+    // Until a commit fails: the files that are there have some room.
+    let mut said = 150;
+    eventually("the disk is full for the log, too", || {
+        say(said, said + 100);
+        said += 100;
+        fill(&filler);
+        node.status()["log"].get("trouble").map(|_| ())
+    });
+    std::fs::remove_file(&filler).unwrap();
+    eventually("all is stored", || (node.status()["log"]["head"] == said).then_some(()));
+    for n in 0..60 {
+        peer.say(node.chat(), format!("new {n}"));
+    }
+    eventually("the new ones are stored", || (node.status()["log"]["head"] == said + 60).then_some(()));
+    let kept = node.received();
+    assert_eq!(kept.len(), 50, "half the log is for unverified lines");
+    assert_eq!(kept, (10..60).map(|n| format!("new {n}")).collect::<Vec<_>>(), "the newest are kept");
     node.stop();
 }
 

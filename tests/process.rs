@@ -1,6 +1,8 @@
 //! netkitd as a process: configuration, signals, one instance, units; and netkitctl where there is no netkitd.
 
-use crate::harness::{Node, NodeBuilder, Peer, Running, command, eventually, has_program, is_root, may_skip};
+use crate::harness::{
+    Control, Node, NodeBuilder, Peer, Running, command, eventually, has_program, is_root, may_skip,
+};
 use rustix::process::Signal;
 use serde_json::json;
 use std::path::Path;
@@ -102,10 +104,9 @@ fn a_signal_stops_it_in_order() {
     }
 }
 
-#[test]
-fn a_second_signal_stops_it_at_once() {
-    let mut node = Node::new();
-    // A client that reads nothing of a large answer holds up the orderly stop.
+/// A box with a client that reads nothing of what it asked for: the orderly stop waits for it for a while.
+fn node_with_stuck_client() -> (Node, Control) {
+    let node = Node::new();
     let peer = Peer::new();
     for n in 0..2000 {
         peer.say(node.chat(), "x".repeat(1000));
@@ -119,6 +120,19 @@ fn a_second_signal_stops_it_at_once() {
     }
     stuck.request("events.subscribe", &json!({"since": 0}));
     assert!(stuck.line().is_some());
+    (node, stuck)
+}
+
+#[test]
+fn a_client_that_reads_nothing_does_not_spoil_the_stop() {
+    let (mut node, _stuck) = node_with_stuck_client();
+    node.stop();
+    assert!(!node.socket().exists());
+}
+
+#[test]
+fn a_second_signal_stops_it_at_once() {
+    let (mut node, _stuck) = node_with_stuck_client();
     node.daemon().signal(Signal::TERM);
     node.daemon().stderr_with("stopping");
     assert!(node.daemon().is_running());
@@ -297,4 +311,14 @@ fn an_unprivileged_daemon_runs_in_a_users_own_directories() {
     assert!(home.path().join(".local/state/netkit/netkit.db").exists());
     daemon.signal(Signal::TERM);
     daemon.end().expect(0);
+
+    // Without a runtime directory the two meet in the state directory.
+    let without = |program: &str, args: &[&str]| {
+        let mut command = user(program, args);
+        command.env_remove("XDG_RUNTIME_DIR");
+        command
+    };
+    let mut daemon = Running::start(without(&netkitd, &[]));
+    daemon.stderr_with(" ready ");
+    Running::to_end(without(&netkitctl, &["status"]), b"").expect(0);
 }

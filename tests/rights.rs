@@ -1,8 +1,10 @@
 //! Who may do what on the control socket.
 
 use crate::harness::{Ended, Node, NodeBuilder, Peer, Running, command, is_root, may_skip};
+use rustix::process::Signal;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 const NOBODY: &str = "65534";
 /// A group that Debian has on every machine and that no service runs as.
@@ -10,7 +12,7 @@ const GROUP: (&str, &str) = ("users", "100");
 
 /// netkitctl as nobody, with these supplementary groups. It runs from the box's directory: where it was built may be
 /// closed to others.
-fn as_nobody(node: &Node, groups: Option<&str>, args: &[&str]) -> Ended {
+fn nobodys_command(node: &Node, groups: Option<&str>, args: &[&str]) -> Command {
     let program = node.path("netkitctl");
     if !program.exists() {
         std::fs::copy(env!("CARGO_BIN_EXE_netkitctl"), &program).unwrap();
@@ -19,7 +21,11 @@ fn as_nobody(node: &Node, groups: Option<&str>, args: &[&str]) -> Ended {
     let (reuid, regid) = (format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"));
     let (program, socket) = (program.display().to_string(), node.socket().display().to_string());
     let words = [&[&reuid, &regid, &groups, &program, "--socket", &socket][..], args].concat();
-    Running::to_end(command("setpriv", &words), b"")
+    command("setpriv", &words)
+}
+
+fn as_nobody(node: &Node, groups: Option<&str>, args: &[&str]) -> Ended {
+    Running::to_end(nobodys_command(node, groups, args), b"")
 }
 
 fn not_root(test: &str) -> bool {
@@ -76,6 +82,23 @@ fn readers_may_read_and_nothing_else() {
     let node = NodeBuilder::default().control(&control).start();
     let refused = as_nobody(&node, None, &["status"]).expect(5);
     assert!(refused.stderr.contains(GROUP.0), "{}", refused.stderr);
+}
+
+#[test]
+fn a_right_that_is_taken_away_ends_what_was_open() {
+    if not_root("a_right_that_is_taken_away_ends_what_was_open") {
+        return;
+    }
+    let readers = "readers = [\"nobody\"]";
+    let mut node = NodeBuilder::default().control(&format!("group = \"{}\"\n{readers}", GROUP.0)).start();
+    let mut tail = Running::start(nobodys_command(&node, None, &["tail", "-f", "-o", "cat"]));
+    let peer = Peer::new();
+    peer.say(node.chat(), "seen");
+    assert_eq!(tail.line(), "seen");
+    node.edit_config(readers, "readers = [\"daemon\"]");
+    node.daemon().signal(Signal::HUP);
+    let ended = tail.end().expect(5);
+    assert!(ended.stderr.contains(GROUP.0), "{}", ended.stderr);
 }
 
 #[test]

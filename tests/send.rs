@@ -1,6 +1,6 @@
 //! `netkitctl send`: what it takes, what it promises, how it ends.
 
-use crate::harness::{Node, Peer};
+use crate::harness::{Node, NodeBuilder, Peer, Running, command, eventually, has_program, is_root, may_skip};
 use serde_json::json;
 
 #[test]
@@ -92,6 +92,78 @@ fn what_does_not_exist_is_not_found() {
         assert!(ended.stderr.lines().count() >= 1 && ended.stdout.is_empty(), "{dest}: {ended:?}");
     }
     assert_eq!(node.status()["log"]["head"], 0, "nothing was committed");
+}
+
+/// A box whose network is off: nothing can be sent until its loopback interface is up.
+fn node_without_network() -> Node {
+    NodeBuilder::default().wrapper(&["unshare", "--net"]).start()
+}
+
+fn switch_network_on(node: &mut Node) {
+    let namespace = format!("--net=/proc/{}/ns/net", node.daemon().pid());
+    let up = command("nsenter", &[&namespace, "ip", "link", "set", "lo", "up"]);
+    Running::to_end(up, b"").expect(0);
+}
+
+fn needs_namespace(test: &str) -> bool {
+    may_skip(is_root() && has_program("ip"), test, "root and ip (iproute2), for a network of its own")
+}
+
+#[test]
+fn what_can_not_be_sent_now_waits() {
+    if needs_namespace("what_can_not_be_sent_now_waits") {
+        return;
+    }
+    let mut node = node_without_network();
+    let ended = node.ctl(&["send", "--wait=0.1", "udp://127.0.0.1:9", "hi"]).expect(6);
+    assert!(ended.stderr.contains("still queued"), "{}", ended.stderr);
+    assert_eq!(node.status()["chat"]["queued"], 1);
+    // Across a restart, too.
+    node.restart();
+    assert_eq!(node.status()["chat"]["queued"], 1);
+    let waiting = node.follow(&["send", "--wait", "udp://127.0.0.1:9", "second"]);
+    node.wait_for("/chat/queued", 2);
+    switch_network_on(&mut node);
+    waiting.end().expect(0);
+    node.wait_for("/chat/queued", 0);
+}
+
+#[test]
+fn what_waits_too_long_expires() {
+    if needs_namespace("what_waits_too_long_expires") {
+        return;
+    }
+    let mut node = node_without_network();
+    let ended = node.ctl(&["send", "--wait", "--expire", "1s", "udp://127.0.0.1:9", "hi"]).expect(6);
+    assert!(ended.stderr.contains("expired"), "{}", ended.stderr);
+    let events = node.session().all_events();
+    assert_eq!(events[1]["kind"], "message.expired");
+    assert_eq!((&events[1]["message"], &events[1]["maybe_delivered"]), (&json!(1), &json!(false)));
+    // What expires while netkitd is away is not sent when it comes back, whatever the network.
+    node.ctl(&["send", "--expire", "1s", "udp://127.0.0.1:9", "old news"]).expect(0);
+    node.kill();
+    let queued = std::time::Instant::now();
+    eventually("it is too old", || (queued.elapsed().as_secs() > 1).then_some(()));
+    node.start();
+    switch_network_on(&mut node);
+    node.wait_for("/chat/queued", 0);
+    let last = node.session().all_events().pop().unwrap();
+    assert_eq!((&last["kind"], &last["maybe_delivered"]), (&json!("message.expired"), &json!(true)));
+}
+
+#[test]
+fn waiting_ends_in_time_also_when_netkitd_goes_away() {
+    if needs_namespace("waiting_ends_in_time_also_when_netkitd_goes_away") {
+        return;
+    }
+    let mut node = node_without_network();
+    let mut waiting = node.follow(&["send", "--wait=3", "udp://127.0.0.1:9", "hi"]);
+    node.wait_for("/chat/queued", 1);
+    node.kill();
+    waiting.stderr_with("netkitd went away");
+    waiting.end().expect(6);
+    // A time beyond all clocks is as long as they go.
+    let _patient = node.follow(&["send", "--wait=1e19", "udp://127.0.0.1:9", "hi"]);
 }
 
 #[test]

@@ -153,6 +153,48 @@ fn a_reader_that_leaves_is_no_failure() {
 }
 
 #[test]
+fn what_could_not_be_written_does_not_move_a_cursor() {
+    let (node, _) = node_with(&["one", "two"]);
+    let socket = node.socket().display().to_string();
+    let script = r#""$0" --socket "$1" tail --cursor full >/dev/full"#;
+    let full = command("bash", &["-c", script, env!("CARGO_BIN_EXE_netkitctl"), &socket]);
+    let ended = Running::to_end(full, b"").expect(8);
+    assert!(ended.stderr.contains("stdout"), "{}", ended.stderr);
+    assert_eq!(cat(&node, &["--cursor", "full"]), ["one", "two"]);
+}
+
+#[test]
+fn a_cursor_passes_over_what_its_filter_leaves_out() {
+    let (node, quiet) = node_with(&["wanted"]);
+    let busy = Peer::at("127.0.0.2:0");
+    let mut tail = node.follow(&["tail", "-f", "-o", "cat", "--cursor", "quiet", "-p", &quiet.url()]);
+    assert_eq!(tail.line(), "wanted");
+    for n in 0..50 {
+        busy.say(node.chat(), n.to_string());
+    }
+    node.wait_for("/chat/received", 51);
+    tail.signal(Signal::TERM);
+    tail.end().expect(143);
+    let cursors = node.session().call("cursors.list", json!({})).unwrap();
+    assert_eq!(cursors["cursors"][0]["seq"], 51, "retention would take it for one that was cut off");
+}
+
+#[test]
+fn it_ends_with_its_reader_also_while_netkitd_is_away() {
+    let (mut node, _) = node_with(&["a line"]);
+    let socket = node.socket().display().to_string();
+    let script =
+        r#"set -o pipefail; "$0" --socket "$1" tail -f | { read -r line; echo "$line"; read -r end <&3; }"#;
+    let both = format!("exec 3<&0; {script}");
+    let mut pipe = Running::start(command("bash", &["-c", &both, env!("CARGO_BIN_EXE_netkitctl"), &socket]));
+    assert!(pipe.line().ends_with("a line"));
+    node.kill();
+    pipe.stderr_with("netkitd went away");
+    pipe.write(b"end\n");
+    assert_eq!(pipe.end().expect(0).stdout, "");
+}
+
+#[test]
 fn exec_runs_for_each_message_and_its_failure_ends_it() {
     let (node, peer) = node_with(&["one", "two", "stop", "never"]);
     let out = node.path("out");

@@ -84,8 +84,15 @@ fn choose_socket(
     environment: impl Fn(&str) -> Option<PathBuf>,
     exists: impl Fn(&PathBuf) -> bool,
 ) -> PathBuf {
+    let in_runtime = || environment("XDG_RUNTIME_DIR").map(|dir| dir.join("netkit/netkitd.sock"));
+    // Where netkitd has it without a runtime directory.
+    let in_state = || {
+        let home = || environment("HOME").map(|home| home.join(".local/state"));
+        environment("XDG_STATE_HOME").or_else(home).map(|dir| dir.join("netkit/netkitd.sock"))
+    };
     flag.or_else(|| environment("NETKIT_SOCKET"))
-        .or_else(|| environment("XDG_RUNTIME_DIR").map(|dir| dir.join("netkit/netkitd.sock")).filter(exists))
+        .or_else(|| in_runtime().filter(&exists))
+        .or_else(|| in_state().filter(&exists))
         .unwrap_or_else(|| PathBuf::from("/run/netkit/netkitd.sock"))
 }
 

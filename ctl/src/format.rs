@@ -51,7 +51,7 @@ pub(crate) fn short(record: &Record, raw: &str, now: &Zoned) -> String {
         }
         Event::Sent { message, peer } => format!("-> {} [message {message} sent]", escape_line(peer)),
         Event::Expired { message, peer, maybe_delivered } => {
-            let doubt = if *maybe_delivered { "given up, it may have arrived" } else { "given up" };
+            let doubt = if *maybe_delivered { "expired, it may have arrived" } else { "expired" };
             format!("-> {} [message {message} {doubt}]", escape_line(peer))
         }
         Event::Refused { message, peer, reason } => {
@@ -109,7 +109,7 @@ mod tests {
             ),
             (
                 Event::Expired { message: Seq(3), peer: peer.clone(), maybe_delivered: true },
-                "08:13:05 -> udp://10.0.0.9:9 [message 3 given up, it may have arrived]",
+                "08:13:05 -> udp://10.0.0.9:9 [message 3 expired, it may have arrived]",
             ),
             (
                 Event::Refused { message: Seq(3), peer, reason: "full\n".into() },

@@ -5,6 +5,7 @@
 //! keeps a subscription alive, `output`, `format` and `exit` are what people and scripts see. There is one thread
 //! (but for `chat` at a terminal), no tokio and no TLS, and nothing is done at start that the verb does not need.
 
+mod address;
 mod cli;
 mod client;
 mod cmd;

@@ -105,14 +105,15 @@ impl Listener {
         }
     }
 
-    /// Takes in what the socket holds; where netkitd went away, waits for it until `deadline` and goes on.
+    /// Takes in what the socket holds; where netkitd went away, waits for it and goes on. `false` where `deadline`
+    /// came before it was back.
     ///
     /// # Errors
     /// Where the subscription can't go on.
-    pub(crate) fn fill(&mut self, deadline: Option<Instant>) -> Outcome {
+    pub(crate) fn fill(&mut self, deadline: Option<Instant>) -> Outcome<bool> {
         match self.client.fill() {
             Err(e) if is_absence(&e) => self.again(deadline),
-            filled => Ok(filled?),
+            filled => Ok(filled.map(|()| true)?),
         }
     }
 
@@ -127,7 +128,8 @@ impl Listener {
             }
             match self.client.wait(deadline) {
                 Ok(false) => return Ok(None),
-                Ok(true) => self.fill(deadline)?,
+                Ok(true) if self.fill(deadline)? => {}
+                Ok(true) => return Ok(None),
                 Err(e) => return Err(e.into()),
             }
         }
@@ -139,12 +141,14 @@ impl Listener {
         self.client.fd()
     }
 
-    fn again(&mut self, deadline: Option<Instant>) -> Outcome {
+    fn again(&mut self, deadline: Option<Instant>) -> Outcome<bool> {
         loop {
-            if deadline.is_some_and(|at| at <= Instant::now()) {
-                return Ok(());
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Ok(false);
             }
-            std::thread::sleep(self.back_off.pause());
+            let pause = self.back_off.pause();
+            std::thread::sleep(left.map_or(pause, |left| pause.min(left)));
             let Ok(mut client) = Client::connect(&self.socket) else { continue };
             let epoch = Some(self.epoch);
             match client.call(&EventsSubscribe { epoch, since: Some(self.seq), filter: self.filter.clone() })
@@ -152,7 +156,7 @@ impl Listener {
                 Ok(_) => {
                     self.client = client;
                     self.back_off.reset();
-                    return Ok(());
+                    return Ok(true);
                 }
                 Err(e) if is_absence(&e) => {}
                 Err(CallError::Answer(e)) if e.kind() == Kind::EpochChanged => {

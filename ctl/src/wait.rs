@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What a wait ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,11 +98,5 @@ impl Signals {
     #[must_use]
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.pipe.as_fd()
-    }
-
-    /// Lets `time` pass, or less where a signal comes.
-    pub(crate) fn sleep(&self, time: Duration) {
-        // A failure only shortens the pause.
-        let _ = readable(&[self.fd()], None, Some(Instant::now() + time));
     }
 }

@@ -33,7 +33,7 @@ const EX_CONFIG: u8 = 78;
 struct Args {
     /// Reads this configuration (else $NETKIT_CONFIG; else /etc/netkit/netkitd.toml for root and the service,
     /// $XDG_CONFIG_HOME/netkit/netkitd.toml for a user)
-    #[arg(long, value_name = "FILE", env = "NETKIT_CONFIG")]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Checks the configuration and exits: 0 if it is good, 78 if not
     #[arg(long)]
@@ -44,9 +44,12 @@ struct Args {
 #[must_use]
 pub fn main() -> ExitCode {
     let args = Args::parse();
+    let named = args
+        .config
+        .or_else(|| std::env::var_os("NETKIT_CONFIG").filter(|v| !v.is_empty()).map(PathBuf::from));
     let is_root = rustix::process::geteuid().is_root();
     let source = match Paths::from_env(|name| std::env::var_os(name), is_root) {
-        Ok(paths) => config::Source::new(args.config, paths),
+        Ok(paths) => config::Source::new(named, paths),
         Err(error) => return fail(&error, EX_CONFIG),
     };
     let config = match source.load() {

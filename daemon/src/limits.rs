@@ -88,8 +88,10 @@ pub const FEED_BYTES: usize = 4 << 20;
 /// Sessions in all.
 pub const SESSIONS: usize = 256;
 /// Sessions of one user that is not an operator, so that a reader can't take them all.
-pub const SESSIONS_PER_READER: usize = 64;
-/// Calls of one session begun and not answered; then its further lines wait in the socket.
+pub const SESSIONS_PER_READER: usize = 32;
+/// Sessions that only operators get, so that readers together can't lock them out.
+pub const SESSIONS_OF_OPERATORS: usize = 64;
+/// Calls of one session begun and not answered, one of them large; then its further lines wait in the socket.
 pub const CALLS_IN_FLIGHT: usize = 64;
 /// Subscriptions of one session.
 pub const SUBSCRIPTIONS: usize = 16;
@@ -102,6 +104,8 @@ pub const RESOLVE: Duration = Duration::from_secs(5);
 
 // --- stopping ----------------------------------------------------------------------------------------------
 
+/// How long a session may take to hand over its last answers; less than [`STOP_EDGES`].
+pub const STOP_SESSION: Duration = Duration::from_secs(3);
 /// How long the edges may take to end.
 pub const STOP_EDGES: Duration = Duration::from_secs(5);
 /// How long the last log lines may take.

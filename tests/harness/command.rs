@@ -1,9 +1,10 @@
 //! Commands as scripts call them: run to their end, or followed line by line. All that is started is ended.
 
 use super::DEADLINE;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Instant;
@@ -73,6 +74,7 @@ impl Running {
     /// Starts `command` with pipes at its three ends.
     pub fn start(mut command: Command) -> Running {
         let mut child = command
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -140,8 +142,11 @@ impl Running {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.pid().try_into().unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
+        kill_process(self.pid_of(), signal).unwrap();
+    }
+
+    fn pid_of(&self) -> Pid {
+        Pid::from_raw(self.pid().try_into().unwrap()).unwrap()
     }
 
     /// Whether it still runs.
@@ -178,7 +183,8 @@ fn drain(lines: &Receiver<String>) -> String {
 impl Drop for Running {
     fn drop(&mut self) {
         if self.is_running() {
-            let _ = self.child.kill(); // it may end in between
+            // With all that it started; it may end in between.
+            let _ = kill_process_group(self.pid_of(), Signal::KILL);
             let _ = self.child.wait();
         }
     }

@@ -40,8 +40,9 @@ impl Pending {
                 (message, Some((Exit::Refused, why)))
             }
             Event::Expired { message, peer, maybe_delivered } => {
-                let doubt = if *maybe_delivered { "; it may have arrived all the same" } else { "" };
-                let why = format!("message {message} to {} was given up{doubt}", escape_line(peer));
+                let what =
+                    if *maybe_delivered { "; it may have arrived" } else { " before it could be sent" };
+                let why = format!("message {message} to {} expired{what}", escape_line(peer));
                 (message, Some((Exit::Unfinished, why)))
             }
             Event::Received { .. } | Event::Queued { .. } | Event::Gap { .. } | Event::Other => return,

@@ -23,11 +23,23 @@ pub(super) struct Rights {
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     pub uid: u32,
-    /// `None`: nothing at all.
-    pub access: Option<Access>,
+    gids: Vec<u32>,
 }
 
 impl Rights {
+    /// The same looked up anew. A group that can't be found any more stays: its members must not be locked out because
+    /// the name service is away.
+    pub(super) fn refresh(&self, config: &Config) -> Rights {
+        let mut rights = Rights::resolve(config);
+        if let (None, Some((name, gid))) = (&rights.group, &self.group)
+            && name == config.control.group_name()
+        {
+            tracing::warn!(group = name, "control.group can't be found any more; its members stay operators");
+            rights.group = Some((name.clone(), *gid));
+        }
+        rights
+    }
+
     /// Looks the configuration's names up; blocks on the system's name service. Names that do not exist give
     /// nobody anything, and are logged.
     pub(super) fn resolve(config: &Config) -> Rights {
@@ -66,25 +78,25 @@ impl Rights {
     }
 
     /// Who connected.
-    pub(super) fn caller(&self, stream: &UnixStream) -> io::Result<Caller> {
+    pub(super) fn caller(stream: &UnixStream) -> io::Result<Caller> {
         let credentials = stream.peer_cred()?;
         let mut gids = sockopt::peer_groups(stream.as_fd())?;
         gids.push(credentials.gid());
-        let uid = credentials.uid();
-        Ok(Caller { uid, access: self.access(uid, &gids) })
+        Ok(Caller { uid: credentials.uid(), gids })
     }
 
-    fn access(&self, uid: u32, gids: &[u32]) -> Option<Access> {
-        if uid == 0 || uid == self.own_uid || self.gid().is_some_and(|gid| gids.contains(&gid)) {
+    /// What the caller may do; `None`: nothing at all.
+    pub(super) fn access(&self, Caller { uid, gids }: &Caller) -> Option<Access> {
+        if *uid == 0 || *uid == self.own_uid || self.gid().is_some_and(|gid| gids.contains(&gid)) {
             return Some(Access::Operator);
         }
-        let reads = self.reader_uids.contains(&uid) || self.reader_gids.iter().any(|gid| gids.contains(gid));
+        let reads = self.reader_uids.contains(uid) || self.reader_gids.iter().any(|gid| gids.contains(gid));
         reads.then_some(Access::Reader)
     }
 
     /// Whether the caller may do what needs `needed`.
     pub(super) fn check(&self, caller: &Caller, needed: Access) -> Result<(), Error> {
-        if caller.access >= Some(needed) {
+        if self.access(caller) >= Some(needed) {
             return Ok(());
         }
         let what = match needed {
@@ -124,18 +136,24 @@ mod tests {
             (1001, vec![60], Some(Access::Reader)),
             (1001, vec![1001], None),
         ] {
-            assert_eq!(rights.access(uid, &gids), expected, "{uid} {gids:?}");
+            assert_eq!(rights.access(&Caller { uid, gids: gids.clone() }), expected, "{uid} {gids:?}");
         }
     }
 
     #[test]
     fn a_refusal_names_the_group_to_join() {
-        let rights = Rights { group: Some(("netkit".into(), 50)), ..Rights::default() };
-        let caller = |access| Caller { uid: 7, access };
-        assert!(rights.check(&caller(Some(Access::Operator)), Access::Reader).is_ok());
-        assert!(rights.check(&caller(Some(Access::Reader)), Access::Reader).is_ok());
-        for (access, needed) in [(None, Access::Reader), (Some(Access::Reader), Access::Operator)] {
-            let error = rights.check(&caller(access), needed).unwrap_err();
+        let rights = Rights {
+            group: Some(("netkit".into(), 50)),
+            reader_uids: vec![7],
+            own_uid: 1,
+            ..Rights::default()
+        };
+        let caller = |uid, gid| Caller { uid, gids: vec![gid] };
+        assert!(rights.check(&caller(8, 50), Access::Operator).is_ok());
+        assert!(rights.check(&caller(8, 50), Access::Reader).is_ok());
+        assert!(rights.check(&caller(7, 7), Access::Reader).is_ok());
+        for (uid, needed) in [(8, Access::Reader), (7, Access::Operator)] {
+            let error = rights.check(&caller(uid, uid), needed).unwrap_err();
             assert_eq!(error.kind(), Kind::Denied);
             assert!(error.data.unwrap().hint.unwrap().contains("group netkit"));
         }

@@ -1,6 +1,7 @@
 //! From a line to its answer, by the rules of JSON-RPC 2.0, for any table of methods. Calls are started in the
 //! order of their lines; those that wait for something are answered when it has happened.
 
+use netkit_proto::limits as wire;
 use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::rpc::message::{self, Entry, Id, Message, Rejected, Request};
 use serde::Serialize;
@@ -17,6 +18,8 @@ pub(super) type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(super) enum Started {
     Done(Outcome),
     Later(Later<Outcome>),
+    /// The same, with much to answer: one at a time is enough memory for a session.
+    Large(Later<Outcome>),
 }
 
 /// A table of methods.
@@ -29,40 +32,61 @@ pub(super) trait Methods {
 pub(super) enum Answer {
     Now(Option<String>),
     Later(Later<Option<String>>),
+    /// See [`Started::Large`].
+    Large(Later<Option<String>>),
 }
 
 /// Starts what a line asks for.
 pub(super) async fn answer_line(methods: &mut impl Methods, line: &[u8]) -> Answer {
     match message::parse(line) {
         Message::Single(entry) => match start(methods, entry).await {
-            (None, Started::Done(_)) => Answer::Now(None),
-            (Some(id), Started::Done(outcome)) => Answer::Now(Some(write(&id, outcome))),
-            (id, Started::Later(later)) => Answer::Later(Box::pin(async move {
-                let outcome = later.await;
-                id.map(|id| write(&id, outcome))
-            })),
+            (id, Started::Done(outcome)) => Answer::Now(write_single(id.as_deref(), outcome)),
+            (id, Started::Later(later)) => {
+                Answer::Later(Box::pin(async move { write_single(id.as_deref(), later.await) }))
+            }
+            (id, Started::Large(later)) => {
+                Answer::Large(Box::pin(async move { write_single(id.as_deref(), later.await) }))
+            }
         },
         Message::Batch(entries) => {
             let mut calls = Vec::with_capacity(entries.len());
             for entry in entries {
                 calls.push(start(methods, entry).await);
             }
-            Answer::Later(Box::pin(answer_batch(calls)))
+            if calls.iter().all(|(_, started)| matches!(started, Started::Done(_))) {
+                return Answer::Now(answer_batch(calls).await); // nothing to wait for
+            }
+            Answer::Large(Box::pin(answer_batch(calls)))
         }
     }
 }
 
-/// All calls are under way; their answers are collected in their order.
+fn write_single(id: Option<&RawValue>, outcome: Outcome) -> Option<String> {
+    id.map(|id| write(id, outcome))
+}
+
+/// All calls were started; their answers are collected in their order. What is too much for one line is left out.
 async fn answer_batch(calls: Vec<(Option<Id>, Started)>) -> Option<String> {
-    let mut answers = Vec::new();
+    /// Room for an answer that says only that something was done, or why not.
+    const SMALL: usize = 2048;
+    let mut answers = String::new();
+    let mut left = calls.len();
     for (id, started) in calls {
         let outcome = match started {
             Started::Done(outcome) => outcome,
-            Started::Later(later) => later.await,
+            Started::Later(later) | Started::Large(later) => later.await,
         };
-        answers.extend(id.map(|id| write(&id, outcome)));
+        left -= 1;
+        let Some(id) = id else { continue };
+        let mut answer = write(&id, outcome);
+        if answer.len() > SMALL && answers.len() + answer.len() + left * SMALL > wire::RPC_LINE {
+            let why = "the answers to this batch are more than a line may hold";
+            answer = message::failure(&id, &Error::new(Kind::TooLarge, why).hint("ask in a line of its own"));
+        }
+        answers.push(if answers.is_empty() { '[' } else { ',' });
+        answers.push_str(&answer);
     }
-    (!answers.is_empty()).then(|| format!("[{}]", answers.join(",")))
+    (!answers.is_empty()).then(|| answers + "]")
 }
 
 async fn start(methods: &mut impl Methods, entry: Entry<'_>) -> (Option<Id>, Started) {
@@ -143,7 +167,7 @@ mod tests {
     async fn answer(line: &str) -> Option<Value> {
         let answer = match answer_line(&mut Examples, line.as_bytes()).await {
             Answer::Now(answer) => answer,
-            Answer::Later(answer) => answer.await,
+            Answer::Later(answer) | Answer::Large(answer) => answer.await,
         };
         answer.map(|text| serde_json::from_str(&text).unwrap())
     }

@@ -2,7 +2,7 @@
 //! connections and counts them; sessions do the rest.
 
 use super::Context;
-use super::caller::{Caller, Rights};
+use super::caller::Rights;
 use super::session;
 use crate::config::Config;
 use crate::limits;
@@ -15,13 +15,13 @@ use rustix::fs::{FlockOperation, flock};
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::net::UnixStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -108,18 +108,20 @@ impl ControlSocket {
         let listener =
             ListenerOptions::new().name(name).reclaim_name(false).create_tokio().map_err(io_error(&path))?;
         // The umask is 077: the socket is closed to others until it is opened here as far as it should be.
-        if let Some(gid) = rights.gid() {
-            // Only root and members may give a file to a group: else the mode below keeps the others out.
-            if let Err(error) = chown(&path, None, Some(gid)) {
-                tracing::warn!(%error, "can't give the control socket to control.group");
-            }
-        }
         let socket = ControlSocket { listener, file: SocketFile { path, _lock: lock }, rights };
-        socket.set_mode(config).map_err(io_error(&config.control.socket))?;
+        socket.open_up(config).map_err(io_error(&config.control.socket))?;
         Ok(socket)
     }
 
-    fn set_mode(&self, config: &Config) -> io::Result<()> {
+    /// Gives the socket's file the group and the mode that the rights ask for.
+    fn open_up(&self, config: &Config) -> io::Result<()> {
+        if let Some(gid) = self.rights.gid()
+            && fs::metadata(&self.file.path)?.gid() != gid
+            // Only root and members may give a file to a group: else the mode below keeps the others out.
+            && let Err(error) = chown(&self.file.path, None, Some(gid))
+        {
+            tracing::warn!(%error, "can't give the control socket to control.group; is netkitd's user a member?");
+        }
         let mode = self.rights.socket_mode(!config.control.readers.is_empty());
         fs::set_permissions(&self.file.path, Permissions::from_mode(mode))
     }
@@ -144,7 +146,7 @@ impl ControlSocket {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(uid) = ends.recv() => forget(&mut by_uid, uid, &context),
-                Ok(()) = config.changed() => self.on_config(&config.borrow_and_update(), &context),
+                Ok(()) = config.changed() => self.on_config(&mut config, &context).await,
                 accepted = self.listener.accept() => {
                     let stream = match accepted {
                         Ok(Stream::UdSocket(stream)) => UnixStream::from(stream),
@@ -155,7 +157,7 @@ impl ControlSocket {
                             continue;
                         }
                     };
-                    let caller = match context.rights().caller(&stream) {
+                    let caller = match Rights::caller(&stream) {
                         Ok(caller) => caller,
                         Err(error) => {
                             tracing::debug!(%error, "a control connection left before it was looked at");
@@ -165,9 +167,17 @@ impl ControlSocket {
                     while let Ok(uid) = ends.try_recv() {
                         forget(&mut by_uid, uid, &context);
                     }
-                    if !has_room(&by_uid, &caller) {
+                    let access = match context.check(&caller, Access::Reader) {
+                        Ok(()) => context.access(&caller),
+                        Err(denied) => {
+                            refuse(&stream, &denied);
+                            continue;
+                        }
+                    };
+                    if !has_room(&by_uid, caller.uid, access) {
                         context.sessions_refused.fetch_add(1, Relaxed);
-                        refuse(&stream);
+                        let error = Error::new(Kind::Busy, "too many control sessions are open");
+                        refuse(&stream, &error.hint("close some: netkitctl status shows how many there are"));
                         continue;
                     }
                     *by_uid.entry(caller.uid).or_default() += 1;
@@ -186,10 +196,13 @@ impl ControlSocket {
         self.file
     }
 
-    fn on_config(&mut self, config: &Config, context: &Context) {
-        self.rights = Rights::resolve(config);
-        context.set_rights(self.rights.clone());
-        if let Err(error) = self.set_mode(config) {
+    async fn on_config(&mut self, config: &mut watch::Receiver<Arc<Config>>, context: &Context) {
+        let config = Arc::clone(&config.borrow_and_update());
+        let (old, new) = (self.rights.clone(), Arc::clone(&config));
+        let Ok(rights) = tokio::task::spawn_blocking(move || old.refresh(&new)).await else { return };
+        self.rights = rights.clone();
+        context.rights.0.send_replace(rights);
+        if let Err(error) = self.open_up(&config) {
             tracing::warn!(%error, "can't set the control socket's permissions");
         }
     }
@@ -217,17 +230,18 @@ fn forget(by_uid: &mut HashMap<u32, usize>, uid: u32, context: &Context) {
     }
 }
 
-fn has_room(by_uid: &HashMap<u32, usize>, caller: &Caller) -> bool {
+fn has_room(by_uid: &HashMap<u32, usize>, uid: u32, access: Option<Access>) -> bool {
     let all: usize = by_uid.values().sum();
-    let own = by_uid.get(&caller.uid).copied().unwrap_or(0);
-    all < limits::SESSIONS && (caller.access == Some(Access::Operator) || own < limits::SESSIONS_PER_READER)
+    if access == Some(Access::Operator) {
+        return all < limits::SESSIONS;
+    }
+    let own = by_uid.get(&uid).copied().unwrap_or(0);
+    all < limits::SESSIONS - limits::SESSIONS_OF_OPERATORS && own < limits::SESSIONS_PER_READER
 }
 
 /// Tells why before closing; the client may not be reading, and is not waited for.
-fn refuse(stream: &UnixStream) {
-    let error = Error::new(Kind::Busy, "too many control sessions are open")
-        .hint("close some: netkitctl status shows how many there are");
-    let line = message::failure(&message::null_id(), &error) + "\n";
+fn refuse(stream: &UnixStream, error: &Error) {
+    let line = message::failure(&message::null_id(), error) + "\n";
     let _ = stream.try_write(line.as_bytes());
 }
 

@@ -23,8 +23,8 @@ use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::time::Timestamp;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Asks for the configuration to be read again; answered with what changed, or why nothing did.
@@ -67,25 +67,27 @@ pub struct Context {
 
 /// Who may do what, replaced when the configuration changes.
 #[derive(Debug)]
-pub struct SharedRights(RwLock<Rights>);
+pub struct SharedRights(watch::Sender<Rights>);
 
 impl From<&ControlSocket> for SharedRights {
     fn from(socket: &ControlSocket) -> SharedRights {
-        SharedRights(RwLock::new(socket.rights()))
+        SharedRights(watch::Sender::new(socket.rights()))
+    }
+}
+
+impl SharedRights {
+    fn watch(&self) -> watch::Receiver<Rights> {
+        self.0.subscribe()
     }
 }
 
 impl Context {
-    fn rights(&self) -> Rights {
-        self.rights.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set_rights(&self, rights: Rights) {
-        *self.rights.0.write().unwrap_or_else(PoisonError::into_inner) = rights;
+    fn access(&self, caller: &Caller) -> Option<Access> {
+        self.rights.0.borrow().access(caller)
     }
 
     fn check(&self, caller: &Caller, needed: Access) -> Result<(), Error> {
-        self.rights.0.read().unwrap_or_else(PoisonError::into_inner).check(caller, needed)
+        self.rights.0.borrow().check(caller, needed)
     }
 
     fn check_epoch(&self, epoch: Option<Epoch>) -> Result<(), Error> {

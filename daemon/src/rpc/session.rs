@@ -10,6 +10,7 @@ use crate::hub::handle::SessionId;
 use crate::limits;
 use crate::store::StoreError;
 use netkit_proto::limits as wire;
+use netkit_proto::rpc::call::Access;
 use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::rpc::line::{Line, LineBuffer};
 use netkit_proto::rpc::message;
@@ -31,6 +32,7 @@ pub(super) struct Session {
 /// What a session waited for.
 enum Finished {
     Call(Option<String>),
+    LargeCall(Option<String>),
     Read(Result<CaughtUp, StoreError>),
 }
 
@@ -57,6 +59,7 @@ pub(super) async fn run(
         out: Vec::new(),
         work: JoinSet::new(),
         calls: 0,
+        large: false,
         client_is_done: false,
     };
     if let Err(error) = connection.serve(stop).await {
@@ -74,6 +77,9 @@ struct Connection {
     work: JoinSet<Finished>,
     /// Calls among `work`.
     calls: usize,
+    /// A call with a large answer is among them: until it is answered nothing more is taken on, and events wait, so
+    /// that those of a subscription come after its id.
+    large: bool,
     /// The client has shut its writing side down: it is served what it asked for.
     client_is_done: bool,
 }
@@ -81,21 +87,29 @@ struct Connection {
 impl Connection {
     async fn serve(mut self, stop: CancellationToken) -> io::Result<()> {
         let mut head = self.session.context.feed.watch();
+        let mut rights = self.session.context.rights.watch();
         loop {
-            self.take_lines().await;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return self.finish().await,
+                () = self.take_lines() => {}
+            }
             head.mark_unchanged();
             let waits_for_room = self.follow() || !self.has_room();
             self.write()?;
-            if waits_for_room && self.has_room() {
-                tokio::task::yield_now().await; // nothing else wakes a session whose client took all at once
-                continue;
-            }
+            // Nothing else wakes a session whose client took all at once.
+            let goes_on = waits_for_room && self.has_room();
             if self.client_is_done && self.work.is_empty() && self.out.is_empty() {
                 return Ok(()); // what it asked for is answered, and its subscriptions are at the log's end
+            }
+            if self.session.context.check(&self.session.caller, Access::Reader).is_err() {
+                return Ok(()); // what it was granted was withdrawn
             }
             let may_read = !self.client_is_done && self.has_room();
             tokio::select! {
                 () = stop.cancelled() => return self.finish().await,
+                () = tokio::task::yield_now(), if goes_on => {}
+                _ = rights.changed() => {}
                 ready = self.stream.readable(), if may_read => {
                     ready?;
                     self.read()?;
@@ -113,7 +127,7 @@ impl Connection {
 
     /// Whether more can be taken on before the client reads, or calls are answered.
     fn has_room(&self) -> bool {
-        self.out.len() < limits::SESSION_OUTPUT && self.calls < limits::CALLS_IN_FLIGHT
+        self.out.len() < limits::SESSION_OUTPUT && self.calls < limits::CALLS_IN_FLIGHT && !self.large
     }
 
     fn read(&mut self) -> io::Result<()> {
@@ -148,6 +162,10 @@ impl Connection {
                     self.calls += 1;
                     self.work.spawn(async move { Finished::Call(later.await) });
                 }
+                Answer::Large(later) => {
+                    self.large = true;
+                    self.work.spawn(async move { Finished::LargeCall(later.await) });
+                }
             }
         }
     }
@@ -161,7 +179,7 @@ impl Connection {
 
     /// Appends what subscriptions have to deliver; true where there was more than there is room for.
     fn follow(&mut self) -> bool {
-        if self.session.subscriptions.is_empty() {
+        if self.session.subscriptions.is_empty() || self.large {
             return false;
         }
         let context = &self.session.context;
@@ -189,14 +207,23 @@ impl Connection {
                 self.calls -= 1;
                 self.push(text);
             }
+            Finished::LargeCall(text) => {
+                self.large = false;
+                self.push(text);
+            }
             Finished::Read(Ok(caught_up)) => self.session.subscriptions.caught_up(&caught_up, &mut self.out),
             Finished::Read(Err(error)) => return Err(io::Error::other(error)),
         }
         Ok(())
     }
 
-    /// At the end: calls that were begun are answered. The caller sets the deadline.
-    async fn finish(mut self) -> io::Result<()> {
+    /// At the end: calls that were begun are answered, if the client reads that.
+    async fn finish(self) -> io::Result<()> {
+        let answered = tokio::time::timeout(limits::STOP_SESSION, self.answer_the_rest()).await;
+        answered.unwrap_or_else(|_| Err(io::Error::other("its client did not read the last answers in time")))
+    }
+
+    async fn answer_the_rest(mut self) -> io::Result<()> {
         while let Some(finished) = self.work.join_next().await {
             self.on_finished(finished)?;
         }

@@ -60,9 +60,12 @@ impl Subscriptions {
     }
 
     pub(super) fn remove(&mut self, id: u64) -> Result<(), Error> {
-        let removed = self.by_id.remove(&id).map(|_| ());
-        removed
-            .ok_or_else(|| Error::new(Kind::NotFound, format_args!("this session has no subscription {id}")))
+        self.by_id.remove(&id).map(|_| ()).ok_or_else(|| unknown(id))
+    }
+
+    /// The last event that a subscription delivered or passed over.
+    pub(super) fn position(&self, id: u64) -> Result<Seq, Error> {
+        self.by_id.get(&id).map(|subscription| subscription.position).ok_or_else(|| unknown(id))
     }
 
     /// Appends to `out` what can be delivered from the feed, until `out` is full; gives the reads of the log that
@@ -115,6 +118,10 @@ impl Subscriptions {
             out.extend_from_slice(caught_up.text.as_bytes());
         }
     }
+}
+
+fn unknown(id: u64) -> Error {
+    Error::new(Kind::NotFound, format_args!("this session has no subscription {id}"))
 }
 
 /// Appends a notification whose result `write` writes.

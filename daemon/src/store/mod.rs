@@ -16,7 +16,7 @@ pub use log::LogStats;
 pub use outbox::Outgoing;
 pub use reader::{Gap, Page, PageRequest, Reader};
 pub use retention::Retention;
-pub use writer::{Completion, Order, Request, Writer};
+pub use writer::{Completion, JobResult, Order, Request, Writer};
 
 use netkit_proto::chat::plain::Encoding;
 use netkit_proto::ids::{Epoch, Seq};

@@ -163,8 +163,14 @@ mod tests {
         let filter =
             |peer: Option<&str>| Arc::new(Filter { peer: peer.map(str::to_owned), ..Filter::default() });
         let ask = |since, before, limit, last, peer| {
-            let request =
-                PageRequest { since: Seq(since), before: Seq(before), limit, bytes: 1 << 20, last, filter: filter(peer) };
+            let request = PageRequest {
+                since: Seq(since),
+                before: Seq(before),
+                limit,
+                bytes: 1 << 20,
+                last,
+                filter: filter(peer),
+            };
             read(&db, &request).unwrap()
         };
 

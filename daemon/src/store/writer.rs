@@ -33,12 +33,14 @@ pub struct Request {
     pub order: Order,
 }
 
+/// What became of each op of a job, in their order; or why none was committed, and the ops back.
+pub type JobResult = Result<Vec<Outcome>, (StoreError, Vec<Op>)>;
+
 /// What the writer tells.
 #[derive(Debug)]
 pub struct Completion {
-    /// The answer to a job; answers come in the order of the jobs. What became of each op, in their order; or why
-    /// none was committed, and the ops back. `None`: no job is answered, retention removed events.
-    pub answer: Option<Result<Vec<Outcome>, (StoreError, Vec<Op>)>>,
+    /// The answer to a job; answers come in the order of the jobs. `None`: retention removed events.
+    pub answer: Option<JobResult>,
     /// How the log is now.
     pub stats: LogStats,
 }
@@ -76,7 +78,15 @@ pub(super) fn start(
     let (jobs, job_queue) = sync_channel(limits::STORE_JOBS);
     let (answers, completions) = mpsc::channel(limits::STORE_JOBS + 1); // and what retention tells
     let stats = log::stats(&db)?;
-    let state = WriterThread { db, epoch, limit, stats, retainer: retention::Retainer::default(), answers, failed: None };
+    let state = WriterThread {
+        db,
+        epoch,
+        limit,
+        stats,
+        retainer: retention::Retainer::default(),
+        answers,
+        failed: None,
+    };
     let thread = std::thread::Builder::new()
         .name("store-writer".into())
         .spawn(move || state.run(&job_queue))
@@ -133,7 +143,7 @@ impl WriterThread {
     }
 
     /// Commits what may be tried of a group; an answer for each job.
-    fn answer(&mut self, group: Vec<Request>) -> Vec<Result<Vec<Outcome>, (StoreError, Vec<Op>)>> {
+    fn answer(&mut self, group: Vec<Request>) -> Vec<JobResult> {
         let failed = self.failed.clone();
         let untried = |request: &Request| failed.clone().filter(|_| request.order == Order::After);
         let tried: Vec<&Request> = group.iter().filter(|request| untried(request).is_none()).collect();

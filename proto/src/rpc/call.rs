@@ -54,6 +54,8 @@ calls! {
         "Reads a page of the log.";
     EventsSubscribe => "events.subscribe", Reader, Subscribed,
         "Delivers every event after a place, those of the past first, as notifications events.event.";
+    EventsPosition => "events.position", Reader, Position,
+        "How far a subscription of this session is; what it delivered up to there came before this answer.";
     EventsUnsubscribe => "events.unsubscribe", Reader, Empty,
         "Ends a subscription of this session.";
     CursorsOpen => "cursors.open", Reader, CursorOpened,
@@ -175,6 +177,19 @@ plain_data! {
         subscription: u64,
         /// The event.
         result: Record,
+    }
+
+    /// Parameters of `events.position`.
+    #[serde(deny_unknown_fields)]
+    EventsPosition {
+        /// Which subscription.
+        subscription: u64,
+    }
+
+    /// Answer of `events.position`.
+    Position {
+        /// Every event up to this number was delivered, or passed over by the filter.
+        seq: Seq,
     }
 
     /// Parameters of `events.unsubscribe`.

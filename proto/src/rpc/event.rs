@@ -199,10 +199,15 @@ fn is_topic_of(topic: &str, kind: &str) -> bool {
     kind.strip_prefix(topic).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// `want` is the peer itself, or its `udp://HOST` without port.
+/// `want` is the peer itself, or its `udp://HOST` without port; a link-local address without its interface
+/// (RFC 4007, section 11) means any.
 fn is_peer(want: &str, peer: &str) -> bool {
+    let is_host = |host: &str| {
+        host == want
+            || host.split_once('%').is_some_and(|(address, _)| want.strip_suffix(']') == Some(address))
+    };
     peer == want
-        || (want.starts_with("udp://") && peer.rsplit_once(':').is_some_and(|(host, _)| host == want))
+        || (want.starts_with("udp://") && peer.rsplit_once(':').is_some_and(|(host, _)| is_host(host)))
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ mod speaker;
 mod terminal;
 
 use super::delivery;
+use crate::address::{look_up, name_of};
 use crate::cli::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use netkit_proto::name::Destination;
 use netkit_proto::rpc::event::Filter;
 use std::io::IsTerminal;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 /// Talk with a peer; `bye` or Ctrl-D ends it
@@ -59,14 +59,8 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
 fn as_events_name_it(dest: &str) -> Outcome<String> {
     let parsed: Destination = dest.parse().map_err(|e| Failure::new(Exit::Usage, format!("{dest}: {e}")))?;
     let Destination::Plain { host, port } = parsed else { return Ok(dest.to_owned()) };
-    if host.contains('%') {
-        return Ok(dest.to_owned()); // an address with its interface, which the standard parser does not know
-    }
-    let not_found = |why: String| Failure::new(Exit::NotFound, format!("looking up {host}: {why}"));
-    let mut addresses = (host.as_str(), port).to_socket_addrs().map_err(|e| not_found(e.to_string()))?;
-    let address = addresses.next().ok_or_else(|| not_found("it has no address".into()))?;
-    // As netkitd writes it: an IPv4 address in IPv6 clothes is an IPv4 address.
-    Ok(format!("udp://{}", SocketAddr::new(address.ip().to_canonical(), address.port())))
+    let found = look_up(&host, port);
+    found.map(name_of).map_err(|e| Failure::new(Exit::NotFound, format!("looking up {host}: {e}")))
 }
 
 #[cfg(test)]
@@ -79,7 +73,7 @@ mod tests {
             ("udp://10.0.0.9:9", Ok("udp://10.0.0.9:9")),
             ("udp://[0::1]:9", Ok("udp://[::1]:9")),
             ("udp://[::ffff:10.0.0.9]:9", Ok("udp://10.0.0.9:9")),
-            ("udp://[fe80::1%eth0]:9", Ok("udp://[fe80::1%eth0]:9")),
+            ("udp://[fe80::1%lo]:9", Ok("udp://[fe80::1%1]:9")),
             ("bob", Ok("bob")),
             ("udp://10.0.0.9", Err(Exit::Usage)),
             ("udp://no-such-host.invalid:9", Err(Exit::NotFound)),

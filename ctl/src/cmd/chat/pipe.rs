@@ -62,7 +62,8 @@ impl Conversation<'_> {
             let inputs = if self.deadline.is_some() { &inputs[..1] } else { &inputs[..] };
             let ready = wait::readable(inputs, Some(self.out.fd()), self.deadline);
             match ready.map_err(|e| Failure::new(Exit::Failed, format!("waiting for a line: {e}")))? {
-                Ready::Input(0) => self.listener.fill(self.deadline)?,
+                Ready::Input(0) if self.listener.fill(self.deadline)? => {}
+                Ready::Input(0) => break,
                 Ready::Input(_) => self.read_lines(&mut stdin.lock())?,
                 Ready::OutputClosed => return Ok(()),
                 Ready::Deadline => break,

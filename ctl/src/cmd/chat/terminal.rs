@@ -7,8 +7,9 @@ use crate::client::Client;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::format::short;
 use crate::listener::Listener;
-use crate::output::{escape_line, say};
+use crate::output::escape_line;
 use crate::time::now;
+use crate::wait::{self, Signals};
 use netkit_proto::rpc::call::EventsRead;
 use netkit_proto::rpc::event::{Event, Filter, Record};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -28,6 +29,16 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
     }
     let broken = |what: &str, e: &dyn std::fmt::Display| Failure::new(Exit::Failed, format!("{what}: {e}"));
     let terminal = tcgetattr(std::io::stdin()).map_err(|e| broken("asking the terminal", &e))?;
+    let signals = Signals::catch().map_err(|e| broken("catching signals", &e))?;
+    let cooked = terminal.clone();
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            // The editor takes Ctrl-C as a key; between two lines, and from elsewhere, it is a signal.
+            let _ = wait::readable(&[signals.fd()], None, None);
+            leave(&cooked, &Failure::silent(signals.caught().unwrap_or(Exit::Failed)));
+        })
+        .map_err(|e| broken("starting a thread", &e))?;
     // Without bracketed paste pasted lines are lines, and there is no mode but termios to give back.
     let config = Config::builder().bracketed_paste(false).build();
     let mut editor: Editor<(), MemHistory> =
@@ -89,17 +100,13 @@ fn listen(mut listener: Listener, mut printer: impl ExternalPrinter, peer: &str,
             Err(failure) => break Some(failure),
         }
     };
-    // The editor blocks in its read and nothing can call it back: give the terminal back as it was and leave.
+    leave(terminal, &failure.unwrap_or_else(|| Failure::new(Exit::Done, format!("{peer} said bye"))))
+}
+
+/// Gives the terminal back as it was and ends the process: the editor blocks in its read and nothing can call it back.
+fn leave(terminal: &Termios, end: &Failure) -> ! {
     let _ = tcsetattr(std::io::stdin(), OptionalActions::Drain, terminal);
     let _ = writeln!(std::io::stdout());
-    match failure {
-        None => {
-            say(&format!("{peer} said bye"));
-            std::process::exit(i32::from(Exit::Done as u8))
-        }
-        Some(failure) => {
-            failure.tell();
-            std::process::exit(i32::from(failure.exit as u8))
-        }
-    }
+    end.tell();
+    std::process::exit(i32::from(end.exit as u8))
 }

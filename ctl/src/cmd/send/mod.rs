@@ -19,6 +19,9 @@ use netkit_proto::rpc::call::{ChatSend, Sent};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+/// A longer wait is cut to this: ten years, short of what clocks can add.
+const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// Send a message; exit 0 means that netkitd has it on disk
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -85,7 +88,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         None => sending.lines(Lines::new(std::io::stdin().lock()))?,
     }
     let waited = match settings.wait {
-        Some(time) => see_off(context, &sending.committed, Instant::now() + time),
+        Some(time) => see_off(context, &sending.committed, Instant::now() + time.min(LONGEST_WAIT)),
         None => Ok(()),
     };
     // One verdict over everything: lines that were not taken, and messages that did not get away.

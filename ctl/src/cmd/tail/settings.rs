@@ -1,5 +1,6 @@
 //! The flags of `tail` and what they mean. Nothing else in `tail` sees flags.
 
+use crate::address::filter_of;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::format::Format;
 use crate::time::{parse_duration, parse_when};
@@ -7,7 +8,6 @@ use jiff::Zoned;
 use netkit_proto::name::CursorName;
 use netkit_proto::rpc::event::Filter;
 use regex::Regex;
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Print messages that arrived, and with -f those that arrive
@@ -17,12 +17,13 @@ Examples:
   netkitctl tail -f                                     the last 10, then what comes
   netkitctl tail -S 2h -p 10.0.0.9 -g 'backup (done|failed)'
   netkitctl tail -n 0 -C 1 -W 30 -o cat                 wait for one message, at most 30 s
-  netkitctl tail -f --cursor bot --exec 'netkitctl send \"$NETKIT_PEER\" -'
+  netkitctl tail -f --cursor bot --exec 'netkitctl send \"$NETKIT_PEER\" - || true'
 
 WHEN is 10m, \"2h ago\", today, yesterday, 08:00, 2026-11-23, \"2026-11-23 08:00\" or RFC 3339.
 A cursor is a place in the log with a name: the next tail with it goes on where this one ended.
 CMD gets the text on stdin, and NETKIT_SEQ, NETKIT_AT, NETKIT_KIND, NETKIT_PEER, NETKIT_ROOM,
-NETKIT_VERIFIED and NETKIT_ENCODING in its environment; where it fails, tail ends.")]
+NETKIT_VERIFIED, NETKIT_ENCODING and NETKIT_BYE in its environment. Where it fails, tail ends and the
+message comes again; a command that must not be stopped by one ends with: || true")]
 pub(crate) struct Args {
     /// Wait for what comes
     #[arg(short, long)]
@@ -101,7 +102,7 @@ pub(crate) fn resolve(args: Args, json: bool, now: &Zoned) -> Outcome<Settings> 
     let everything = args.since.is_some() || args.cursor.is_some();
     let filter = Filter {
         topics,
-        peer: args.peer.as_deref().map(peer_as_in_events),
+        peer: args.peer.as_deref().map(filter_of),
         room: args.room.map(|room| room.trim_start_matches('@').to_owned()),
         after: when(args.since, "-S")?,
         until: when(args.until, "-U")?,
@@ -129,45 +130,12 @@ pub(crate) fn resolve(args: Args, json: bool, now: &Zoned) -> Outcome<Settings> 
     })
 }
 
-/// A peer as people type it, written as events have it: `10.0.0.9:7890` → `udp://10.0.0.9:7890`, `::1` →
-/// `udp://[::1]`. What is no address stays as it is.
-fn peer_as_in_events(text: &str) -> String {
-    let address = text.strip_prefix("udp://").unwrap_or(text);
-    if let Ok(socket) = address.parse::<SocketAddr>() {
-        return format!("udp://{}", SocketAddr::new(socket.ip().to_canonical(), socket.port()));
-    }
-    let host = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-    match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
-        Ok(IpAddr::V4(ip)) => format!("udp://{ip}"),
-        Ok(IpAddr::V6(ip)) => format!("udp://[{ip}]"),
-        Err(_) => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn resolved(args: Args) -> Outcome<Settings> {
         resolve(args, false, &"2026-11-23T08:30:00+00:00[+00:00]".parse().unwrap())
-    }
-
-    #[test]
-    fn peers_are_written_as_events_have_them() {
-        for (typed, expected) in [
-            ("udp://10.0.0.9:9", "udp://10.0.0.9:9"),
-            ("udp://10.0.0.9", "udp://10.0.0.9"),
-            ("10.0.0.9:9", "udp://10.0.0.9:9"),
-            ("10.0.0.9", "udp://10.0.0.9"),
-            ("::1", "udp://[::1]"),
-            ("[::1]", "udp://[::1]"),
-            ("[::1]:9", "udp://[::1]:9"),
-            ("udp://[0::1]:9", "udp://[::1]:9"),
-            ("bob", "bob"),
-            ("udp://[fe80::1%eth0]:9", "udp://[fe80::1%eth0]:9"),
-        ] {
-            assert_eq!(peer_as_in_events(typed), expected, "{typed}");
-        }
     }
 
     #[test]

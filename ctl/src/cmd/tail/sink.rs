@@ -80,6 +80,7 @@ struct Members {
     room: String,
     verified: bool,
     encoding: String,
+    bye: bool,
 }
 
 fn run_command(command: &str, record: &Record, raw: &RawValue) -> Outcome {
@@ -97,6 +98,7 @@ fn run_command(command: &str, record: &Record, raw: &RawValue) -> Outcome {
         .env("NETKIT_ROOM", members.room)
         .env("NETKIT_VERIFIED", members.verified.to_string())
         .env("NETKIT_ENCODING", members.encoding)
+        .env("NETKIT_BYE", members.bye.to_string())
         .stdin(Stdio::piped())
         .spawn()
         .map_err(|e| failed(format!("starting sh: {e}")))?;

@@ -1,4 +1,4 @@
-//! `events.read`, `events.subscribe` and `events.unsubscribe`.
+//! `events.read`, `events.subscribe`, `events.position` and `events.unsubscribe`.
 
 use super::{Handle, Progress};
 use crate::limits;
@@ -8,7 +8,9 @@ use crate::rpc::session::Session;
 use crate::store::{self, PageRequest};
 use netkit_proto::ids::Seq;
 use netkit_proto::limits as wire;
-use netkit_proto::rpc::call::{Empty, EventsRead, EventsSubscribe, EventsUnsubscribe, Page, Subscribed};
+use netkit_proto::rpc::call::{
+    Empty, EventsPosition, EventsRead, EventsSubscribe, EventsUnsubscribe, Page, Position, Subscribed,
+};
 use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::rpc::event::{Filter, Record};
 use std::sync::Arc;
@@ -36,6 +38,13 @@ impl Handle for EventsSubscribe {
     }
 }
 
+impl Handle for EventsPosition {
+    async fn start(self, session: &mut Session) -> Result<Progress<Position>, Error> {
+        let seq = session.subscriptions.position(self.subscription)?;
+        Ok(Progress::Done(Position { seq }))
+    }
+}
+
 impl Handle for EventsUnsubscribe {
     async fn start(self, session: &mut Session) -> Result<Progress<Empty>, Error> {
         session.subscriptions.remove(self.subscription)?;
@@ -54,7 +63,7 @@ impl Handle for EventsRead {
             ));
         }
         let context = Arc::clone(&session.context);
-        Ok(Progress::later(async move { read(&context, self).await }))
+        Ok(Progress::large(async move { read(&context, self).await }))
     }
 }
 

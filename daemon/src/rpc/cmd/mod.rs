@@ -10,7 +10,7 @@ use super::dispatch::{Later, Started, by_name, to_json};
 use super::session::{Session, done, failed, no_such_method};
 use netkit_proto::rpc::call::{
     Call, ChatSend, CursorsClose, CursorsCommit, CursorsList, CursorsOpen, CursorsRemove, Discover,
-    EventsRead, EventsSubscribe, EventsUnsubscribe, NodeReload, NodeStatus,
+    EventsPosition, EventsRead, EventsSubscribe, EventsUnsubscribe, NodeReload, NodeStatus,
 };
 use netkit_proto::rpc::code::Error;
 use serde_json::value::RawValue;
@@ -19,11 +19,17 @@ use serde_json::value::RawValue;
 enum Progress<T> {
     Done(T),
     Later(Later<Result<T, Error>>),
+    /// See [`Started::Large`].
+    Large(Later<Result<T, Error>>),
 }
 
 impl<T> Progress<T> {
     fn later(answer: impl Future<Output = Result<T, Error>> + Send + 'static) -> Progress<T> {
         Progress::Later(Box::pin(answer))
+    }
+
+    fn large(answer: impl Future<Output = Result<T, Error>> + Send + 'static) -> Progress<T> {
+        Progress::Large(Box::pin(answer))
     }
 }
 
@@ -50,6 +56,7 @@ pub(super) async fn start(session: &mut Session, method: &str, params: Option<&R
         ChatSend,
         EventsRead,
         EventsSubscribe,
+        EventsPosition,
         EventsUnsubscribe,
         CursorsOpen,
         CursorsCommit,
@@ -76,6 +83,7 @@ async fn typed<P: Handle<Answer: 'static> + Send>(
     match params.start(session).await {
         Ok(Progress::Done(result)) => done(to_json(&result)),
         Ok(Progress::Later(later)) => Started::Later(Box::pin(async move { to_json(&later.await?) })),
+        Ok(Progress::Large(later)) => Started::Large(Box::pin(async move { to_json(&later.await?) })),
         Err(error) => failed(error),
     }
 }

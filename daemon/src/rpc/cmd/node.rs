@@ -21,7 +21,7 @@ impl Handle for NodeStatus {
             version: crate::VERSION.to_owned(),
             pid: std::process::id(),
             started: context.started,
-            access: session.caller.access.unwrap_or(Access::Reader),
+            access: context.access(&session.caller).unwrap_or(Access::Reader),
             log: LogStatus {
                 epoch: context.epoch.0,
                 head: hub.log.head,
