@@ -1,8 +1,8 @@
 //! The command line: which verb, and what holds for all of them. Flags of one verb are declared in that verb's
 //! file; each file turns its flags into settings, and nothing below sees flags.
 
-use crate::client::Client;
 use crate::cmd::{chat, completions, rpc, send, status, tail};
+use crate::context::Context;
 use crate::exit::Outcome;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -34,25 +34,6 @@ enum Verb {
     Status(status::Args),
     Rpc(rpc::Args),
     Completions(completions::Args),
-}
-
-/// What holds for every verb.
-#[derive(Clone, Debug)]
-pub(crate) struct Context {
-    /// netkitd's socket.
-    pub socket: PathBuf,
-    /// Print for programs.
-    pub json: bool,
-}
-
-impl Context {
-    /// Begins a session with netkitd.
-    ///
-    /// # Errors
-    /// See [`Client::connect`].
-    pub(crate) fn connect(&self) -> Outcome<Client> {
-        Client::connect(&self.socket)
-    }
 }
 
 impl Cli {

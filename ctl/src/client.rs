@@ -1,8 +1,8 @@
 //! A session with netkitd: calls, batches and the notifications of subscriptions, one thread, blocking. Every verb
 //! that needs netkitd goes through here. Starting again after netkitd went away is in `follow`.
 
-use crate::exit::{Exit, Failure, Outcome};
-use crate::incoming::{Message, understand};
+use crate::exit::Outcome;
+use crate::incoming::{CallError, Message, understand};
 use crate::unreachable;
 use crate::wait::{self, Ready};
 use interprocess::local_socket::{GenericFilePath, Stream, prelude::*};
@@ -21,32 +21,6 @@ use std::time::Instant;
 
 /// Bytes asked of the socket at once.
 const READ: usize = 64 * 1024;
-
-/// What became of a call.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CallError {
-    /// netkitd went away, so whether it did what was asked is not known.
-    #[error("netkitd went away: {0}")]
-    Lost(io::Error),
-    /// netkitd answered that it can't.
-    #[error("{0}")]
-    Answer(Error),
-    /// What answered does not speak netkit's language.
-    #[error("netkitd sent {0}")]
-    Protocol(String),
-}
-
-impl From<CallError> for Failure {
-    fn from(error: CallError) -> Failure {
-        match error {
-            CallError::Answer(error) => error.into(),
-            CallError::Lost(_) => Failure::new(Exit::Unreachable, error.to_string())
-                .hint("whether the last request was carried out is not known; see: systemctl status netkitd"),
-            CallError::Protocol(_) => Failure::new(Exit::Failed, error.to_string())
-                .hint("is netkitctl as new as netkitd? compare netkitctl --version with netkitctl status"),
-        }
-    }
-}
 
 /// A session with netkitd.
 #[derive(Debug)]

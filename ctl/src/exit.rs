@@ -1,5 +1,5 @@
 //! How a verb ends: exit codes that scripts live by, and what is said on stderr. Every verb returns a [`Failure`]
-//! or nothing; `main` alone prints it and ends the process.
+//! or nothing.
 
 use netkit_proto::rpc::code::{Error, Kind};
 use std::io;
@@ -72,16 +72,6 @@ impl Failure {
             io::ErrorKind::BrokenPipe => Failure::silent(Exit::Done),
             io::ErrorKind::StorageFull => Failure::new(Exit::NoSpace, format!("writing to stdout: {error}")),
             _ => Failure::new(Exit::Failed, format!("writing to stdout: {error}")),
-        }
-    }
-
-    /// Writes the failure to stderr: what happened, and the hint on a line of its own.
-    pub(crate) fn tell(&self) {
-        if !self.message.is_empty() {
-            crate::output::say(&self.message);
-        }
-        if let Some(hint) = &self.hint {
-            crate::output::say_hint(hint);
         }
     }
 }

@@ -1,11 +1,38 @@
-//! What a line from netkitd means. Called by `client` alone.
+//! What a line from netkitd means, and what can go wrong with a call. Lines are read by `client` alone.
 
-use crate::client::CallError;
+use crate::exit::{Exit, Failure};
 use netkit_proto::limits;
 use netkit_proto::rpc::code::Error;
 use netkit_proto::rpc::line::Line;
 use netkit_proto::rpc::message::Received;
 use serde_json::value::RawValue;
+use std::io;
+
+/// What became of a call.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// netkitd went away, so whether it did what was asked is not known.
+    #[error("netkitd went away: {0}")]
+    Lost(io::Error),
+    /// netkitd answered that it can't.
+    #[error("{0}")]
+    Answer(Error),
+    /// What answered does not speak netkit's language.
+    #[error("netkitd sent {0}")]
+    Protocol(String),
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Failure {
+        match error {
+            CallError::Answer(error) => error.into(),
+            CallError::Lost(_) => Failure::new(Exit::Unreachable, error.to_string())
+                .hint("whether the last request was carried out is not known; see: systemctl status netkitd"),
+            CallError::Protocol(_) => Failure::new(Exit::Failed, error.to_string())
+                .hint("is netkitctl as new as netkitd? compare netkitctl --version with netkitctl status"),
+        }
+    }
+}
 
 /// An answer, and the id of the request it belongs to; no id where netkitd could not tell.
 pub(crate) type Answer = (Option<u64>, Result<Box<RawValue>, Error>);

@@ -9,6 +9,7 @@ mod address;
 mod cli;
 mod client;
 mod cmd;
+mod context;
 mod exit;
 #[cfg(test)]
 mod fake;
@@ -36,7 +37,7 @@ pub fn main() -> ExitCode {
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            failure.tell();
+            output::tell(&failure);
             ExitCode::from(failure.exit as u8)
         }
     }

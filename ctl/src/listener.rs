@@ -1,8 +1,9 @@
 //! A subscription that outlives netkitd: after a restart it goes on where it was, so that no event is missed or
 //! repeated. Used by `send --wait` and `chat`; `tail`, whose place also lives in a cursor, shares only `BackOff`.
 
-use crate::client::{CallError, Client};
+use crate::client::Client;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::incoming::CallError;
 use crate::output::say;
 use netkit_proto::ids::{Epoch, Seq};
 use netkit_proto::rpc::call::{EventsSubscribe, Subscribed};

@@ -106,6 +106,16 @@ pub(crate) fn say_hint(text: &str) {
     let _ = writeln!(io::stderr(), "  {}", escape(text));
 }
 
+/// Says why a verb failed: what happened, and the hint on a line of its own.
+pub(crate) fn tell(failure: &Failure) {
+    if !failure.message.is_empty() {
+        say(&failure.message);
+    }
+    if let Some(hint) = &failure.hint {
+        say_hint(hint);
+    }
+}
+
 /// Text of a peer with its control and bidirectional characters made visible; newlines and tabs stay.
 #[must_use]
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {

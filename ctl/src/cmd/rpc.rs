@@ -1,7 +1,7 @@
 //! `netkitctl rpc METHOD [JSON]`: any method of the control socket, the escape hatch. Knows no method but that
 //! `events.subscribe` is followed by notifications.
 
-use crate::cli::Context;
+use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Out, escape_json};
 use crate::wait::{self, Ready};

@@ -1,6 +1,6 @@
 //! `netkitctl status`: how netkitd is doing, in a few aligned lines or as one JSON object.
 
-use crate::cli::Context;
+use crate::context::Context;
 use crate::exit::Outcome;
 use crate::output::{Out, escape_line};
 use crate::time::{self, show_duration, show_time};

@@ -7,7 +7,7 @@ mod terminal;
 
 use super::delivery;
 use crate::address::{look_up, name_of};
-use crate::cli::Context;
+use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use netkit_proto::name::Destination;
 use netkit_proto::rpc::event::Filter;

@@ -6,7 +6,7 @@ use super::speaker::{Said, Speaker};
 use crate::cmd::delivery::Pending;
 use crate::exit::{Exit, Failure, Outcome, common};
 use crate::listener::Listener;
-use crate::output::{Out, escape_line, say};
+use crate::output::{Out, escape_line, say, tell};
 use crate::wait::{self, Ready};
 use netkit_proto::chat::plain::Encoding;
 use netkit_proto::limits;
@@ -132,7 +132,7 @@ impl Conversation<'_> {
                 return Ok(true);
             }
             Said::Refused(failure) => {
-                failure.tell();
+                tell(&failure);
                 self.refused.push(failure.exit);
             }
         }

@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::format::short;
 use crate::listener::Listener;
-use crate::output::escape_line;
+use crate::output::{escape_line, tell};
 use crate::time::now;
 use crate::wait::{self, Signals};
 use netkit_proto::rpc::call::EventsRead;
@@ -66,7 +66,7 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
         match speaker.say(&line)? {
             Said::Committed(_) => {}
             Said::Bye(_) => return Ok(()),
-            Said::Refused(failure) => failure.tell(),
+            Said::Refused(failure) => tell(&failure),
         }
     }
 }
@@ -107,6 +107,6 @@ fn listen(mut listener: Listener, mut printer: impl ExternalPrinter, peer: &str,
 fn leave(terminal: &Termios, end: &Failure) -> ! {
     let _ = tcsetattr(std::io::stdin(), OptionalActions::Drain, terminal);
     let _ = writeln!(std::io::stdout());
-    end.tell();
+    tell(end);
     std::process::exit(i32::from(end.exit as u8))
 }

@@ -5,8 +5,8 @@ mod input;
 mod lines;
 
 use super::delivery::{self, Pending};
-use crate::cli::Context;
 use crate::client::Client;
+use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome, common};
 use crate::listener::Listener;
 use crate::output::{Out, say, say_hint};

@@ -1,8 +1,9 @@
 //! What comes: a subscription that begins where reading ended, and a new session where netkitd went away.
 
 use super::{End, Stop, Tail};
-use crate::client::{CallError, Client};
+use crate::client::Client;
 use crate::exit::{Exit, Failure};
+use crate::incoming::CallError;
 use crate::listener::{is_absence, read_delivery};
 use crate::wait::{self, Ready};
 use netkit_proto::ids::Epoch;

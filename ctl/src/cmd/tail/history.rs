@@ -1,7 +1,7 @@
 //! What is in the log already: the last events that match, or all from a place on.
 
 use super::{End, Stop, Tail};
-use crate::client::CallError;
+use crate::incoming::CallError;
 use netkit_proto::ids::{Epoch, Seq};
 use netkit_proto::limits::EVENTS_PAGE;
 use netkit_proto::rpc::call::{Call, EventsRead};

@@ -11,11 +11,12 @@ mod tests;
 
 pub(crate) use settings::Args;
 
-use crate::cli::Context;
-use crate::client::{CallError, Client};
+use crate::client::Client;
+use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::incoming::CallError;
 use crate::listener::BackOff;
-use crate::output::{Out, say};
+use crate::output::{Out, say, tell};
 use crate::time::now;
 use crate::wait::Signals;
 use netkit_proto::ids::Epoch;
@@ -109,7 +110,7 @@ impl Tail {
         };
         match settled {
             Err(failure) if verdict.is_err() => {
-                failure.tell();
+                tell(&failure);
                 verdict
             }
             settled => verdict.and(settled),

@@ -2,8 +2,9 @@
 //! process knows wins over the stored cursor, so that a netkitd that was killed repeats nothing.
 
 use super::{Stop, Tail};
-use crate::client::{CallError, Client};
+use crate::client::Client;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::incoming::CallError;
 use crate::listener::is_absence;
 use crate::output::say;
 use netkit_proto::ids::{Epoch, Seq};
