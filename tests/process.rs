@@ -2,6 +2,7 @@
 
 use crate::harness::{
     Control, Node, NodeBuilder, Peer, Running, command, eventually, has_program, is_root, may_skip,
+    readme_block,
 };
 use rustix::process::Signal;
 use serde_json::json;
@@ -57,6 +58,13 @@ fn a_good_configuration_is_checked_without_starting() {
     assert!(!node.socket().exists());
     let missing = command(env!("CARGO_BIN_EXE_netkitd"), &["--config", "/no/such/file"]);
     assert!(Running::to_end(missing, b"").expect(78).stderr.contains("/no/such/file"));
+}
+
+#[test]
+fn the_readmes_configuration_is_good() {
+    let node = NodeBuilder::default().prepare();
+    std::fs::write(node.config(), readme_block("toml", "[node]")).unwrap();
+    Running::to_end(node.netkitd(&["--check-config"]), b"").expect(0);
 }
 
 #[test]

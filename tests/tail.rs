@@ -1,6 +1,6 @@
 //! `netkitctl tail`: what it selects and prints, how it ends.
 
-use crate::harness::{Node, Peer, Running, command, has_program, may_skip};
+use crate::harness::{Node, Peer, Running, command, has_program, may_skip, readme_block};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -217,11 +217,9 @@ fn an_echo_bot_is_three_lines_of_shell() {
         return;
     }
     let node = Node::new();
-    let bot = r#"
-netkitctl tail -f --cursor echo --json | while read -r line; do
-  netkitctl send "$(jq -r .peer <<<"$line")" "you said: $(jq -r .text <<<"$line")"
-done"#;
-    let mut bot = command("bash", &["-c", bot]);
+    let bot = readme_block("sh", "--cursor echo");
+    assert_eq!(bot.lines().count(), 3);
+    let mut bot = command("bash", &["-c", &bot]);
     let beside = std::path::Path::new(env!("CARGO_BIN_EXE_netkitctl")).parent().unwrap();
     bot.env("PATH", format!("{}:{}", beside.display(), std::env::var("PATH").unwrap()));
     bot.env("NETKIT_SOCKET", node.socket());

@@ -31,3 +31,14 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         std::thread::park_timeout(LOOK);
     }
 }
+
+/// The code block of the README in this language that contains `text`.
+#[track_caller]
+pub fn readme_block(language: &str, text: &str) -> String {
+    let readme = include_str!("../../README.md");
+    let fence = format!("```{language}\n");
+    let blocks = readme.split(&fence).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
+    let found: Vec<&str> = blocks.filter(|block| block.contains(text)).collect();
+    assert_eq!(found.len(), 1, "the blocks with {text}");
+    found[0].to_owned()
+}
