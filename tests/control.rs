@@ -43,7 +43,7 @@ fn the_examples_of_the_specification_are_answered() {
         let answer = session.ask(line);
         assert_eq!(code(&answer), expected, "{line}");
     }
-    for (line, expected) in [("[1]", 1), ("[1,2,3]", 3)] {
+    for (line, expected) in [("[1]", 1), ("[1,2,3]", 3), (r#"[["2.0",1,"node.status",{}]]"#, 1)] {
         let answer = session.ask(line);
         let codes: Vec<i64> = answer.as_array().unwrap().iter().map(code).collect();
         assert_eq!(codes, vec![-32600; expected], "{line}");

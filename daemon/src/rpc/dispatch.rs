@@ -97,18 +97,17 @@ async fn start(methods: &mut impl Methods, entry: Entry<'_>) -> (Option<Id>, Sta
 }
 
 fn write(id: &RawValue, outcome: Outcome) -> String {
-    let written = outcome.and_then(|result| message::success(id, &result).map_err(unwritable));
-    written.unwrap_or_else(|error| message::failure(id, &error))
+    match outcome {
+        Ok(result) => message::success(id, &result),
+        Err(error) => message::failure(id, &error),
+    }
 }
 
 /// A result as JSON.
 pub(super) fn to_json(result: &impl Serialize) -> Outcome {
-    to_raw_value(result).map_err(unwritable)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the signature that map_err asks for")]
-fn unwritable(error: serde_json::Error) -> Error {
-    Error::new(Kind::InternalError, format_args!("the result can't be written as JSON: {error}"))
+    to_raw_value(result).map_err(|error| {
+        Error::new(Kind::InternalError, format_args!("the result can't be written as JSON: {error}"))
+    })
 }
 
 /// The parameters of a call that takes them by name; missing ones are an empty object.

@@ -14,9 +14,13 @@ use netkit_proto::rpc::call::Access;
 use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::rpc::line::{Line, LineBuffer};
 use netkit_proto::rpc::message;
+use rustix::net::{RecvFlags, recv};
 use serde_json::value::RawValue;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::pin;
 use std::sync::Arc;
+use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -88,10 +92,11 @@ impl Connection {
     async fn serve(mut self, stop: CancellationToken) -> io::Result<()> {
         let mut head = self.session.context.feed.watch();
         let mut rights = self.session.context.rights.watch();
+        let mut stopped = pin!(stop.cancelled());
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return self.finish().await,
+                () = &mut stopped => return self.finish().await,
                 () = self.take_lines() => {}
             }
             head.mark_unchanged();
@@ -107,7 +112,7 @@ impl Connection {
             }
             let may_read = !self.client_is_done && self.has_room();
             tokio::select! {
-                () = stop.cancelled() => return self.finish().await,
+                () = &mut stopped => return self.finish().await,
                 () = tokio::task::yield_now(), if goes_on => {}
                 _ = rights.changed() => {}
                 ready = self.stream.readable(), if may_read => {
@@ -131,13 +136,16 @@ impl Connection {
     }
 
     fn read(&mut self) -> io::Result<()> {
-        let mut buffer = [0; limits::SESSION_INPUT];
-        match self.stream.try_read(&mut buffer) {
-            Ok(0) => {
+        let mut space = [MaybeUninit::uninit(); limits::SESSION_INPUT]; // zeroing it costs more than most reads fill
+        let received = self
+            .stream
+            .try_io(Interest::READABLE, || Ok(recv(&self.stream, &mut space[..], RecvFlags::empty())?));
+        match received {
+            Ok((_, 0)) => {
                 self.client_is_done = true;
                 self.lines.push(b"\n"); // the last line may lack its own
             }
-            Ok(len) => self.lines.push(buffer.get(..len).unwrap_or_default()),
+            Ok(((bytes, _), _)) => self.lines.push(bytes),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             Err(e) => return Err(e),
         }

@@ -96,13 +96,15 @@ fn entry(raw: &RawValue) -> Entry<'_> {
         id: id.map_or_else(null_id, ToOwned::to_owned),
         error: Error::invalid_request(why),
     };
+    if !raw.get().starts_with('{') {
+        return Err(reject(None, "it is no object")); // serde would read an array as one
+    }
     let wire: Wire<'_> = serde_json::from_str(raw.get()).map_err(|e| reject(None, &e.to_string()))?;
     let id = wire.id.filter(|id| !id.get().starts_with(['{', '[', 't', 'f']));
     if id.is_none() && wire.id.is_some() {
         return Err(reject(None, "id is neither a string, a number nor null"));
     }
-    if wire.jsonrpc.and_then(|v| serde_json::from_str::<Cow<'_, str>>(v.get()).ok()).as_deref() != Some("2.0")
-    {
+    if wire.jsonrpc.and_then(|v| borrowed_string(v.get())).as_deref() != Some("2.0") {
         return Err(reject(id, "jsonrpc is not \"2.0\""));
     }
     let Some(method) = wire.method.and_then(|m| borrowed_string(m.get())) else {
@@ -121,13 +123,6 @@ fn borrowed_string(json: &str) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed(inner));
     }
     serde_json::from_str(json).ok().map(Cow::Owned)
-}
-
-#[derive(Serialize)]
-struct Success<'a, T> {
-    jsonrpc: &'static str,
-    id: &'a RawValue,
-    result: &'a T,
 }
 
 #[derive(Serialize)]
@@ -153,11 +148,9 @@ struct Outgoing<'a, T> {
 }
 
 /// The answer to a request that succeeded, without newline.
-///
-/// # Errors
-/// Where `result` can't be written as JSON.
-pub fn success<T: Serialize>(id: &RawValue, result: &T) -> serde_json::Result<String> {
-    serde_json::to_string(&Success { jsonrpc: "2.0", id, result })
+#[must_use]
+pub fn success(id: &RawValue, result: &RawValue) -> String {
+    [r#"{"jsonrpc":"2.0","id":"#, id.get(), r#","result":"#, result.get(), "}"].concat()
 }
 
 /// The answer to a request that failed, without newline.

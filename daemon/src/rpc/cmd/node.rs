@@ -7,8 +7,12 @@ use netkit_proto::rpc::call::{
 };
 use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::rpc::schema;
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::oneshot;
+
+/// Asked of the kernel once: with each `node.status` it would be a system call more.
+static PID: LazyLock<u32> = LazyLock::new(std::process::id);
 
 impl Handle for NodeStatus {
     async fn start(self, session: &mut Session) -> Result<Progress<Status>, Error> {
@@ -19,7 +23,7 @@ impl Handle for NodeStatus {
         Ok(Progress::Done(Status {
             name: config.node.name.to_string(),
             version: crate::VERSION.to_owned(),
-            pid: std::process::id(),
+            pid: *PID,
             started: context.started,
             access: context.access(&session.caller).unwrap_or(Access::Reader),
             log: LogStatus {
@@ -44,7 +48,7 @@ impl Handle for NodeStatus {
                 },
             },
             control: ControlStatus {
-                socket: context.socket.display().to_string(),
+                socket: context.socket.to_string_lossy().into_owned(),
                 sessions: context.sessions.load(Relaxed),
                 refused: context.sessions_refused.load(Relaxed),
                 log_lines_dropped: context.log.dropped(),
