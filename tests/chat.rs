@@ -48,6 +48,23 @@ fn ends_with(terminal: &mut PtySession, code: i32) {
 }
 
 #[test]
+fn what_is_pasted_is_said_line_by_line() {
+    let node = Node::new();
+    let peer = Peer::new();
+    let mut terminal = at_terminal(&node, &peer.url());
+    prompt(&mut terminal, &peer);
+    let lines: Vec<String> = (0..50).map(|n| format!("pasted {n}")).collect();
+    terminal.send(&(lines.join("\n") + "\n")).unwrap();
+    terminal.flush().unwrap();
+    for line in &lines {
+        assert_eq!(&peer.hear(), line);
+    }
+    terminal.send_line("bye").unwrap();
+    assert_eq!(peer.hear(), "bye");
+    ends_with(&mut terminal, 0);
+}
+
+#[test]
 fn ctrl_d_ends_it_without_a_word_and_ctrl_c_with_130() {
     let node = Node::new();
     let peer = Peer::new();
@@ -104,8 +121,22 @@ fn the_end_of_a_pipe_ends_it() {
     let peer = Peer::new();
     node.ctl_with(&["chat", &peer.url()], b"one\ntwo").expect(0);
     assert_eq!((peer.hear(), peer.hear()), ("one".to_owned(), "two".to_owned()));
-    let ended = node.ctl_with(&["chat", "bob"], b"hi\n").expect(4);
-    assert!(ended.stderr.contains("bob"), "{}", ended.stderr);
+    for dest in ["bob", "@ops", "@all"] {
+        let ended = node.ctl_with(&["chat", dest], b"").expect(4);
+        assert!(ended.stderr.contains(dest), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn programs_get_json() {
+    let node = Node::new();
+    let peer = Peer::new();
+    let mut chat = node.follow(&["chat", "--json", &peer.url()]);
+    chat.write(b"hi\n");
+    assert_eq!(peer.hear(), "hi");
+    peer.say(node.chat(), "answer");
+    let event = chat.json();
+    assert_eq!((&event["kind"], &event["text"]), (&"message.received".into(), &"answer".into()));
 }
 
 #[test]

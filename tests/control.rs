@@ -133,6 +133,8 @@ fn parameters_are_checked_by_name_and_type() {
         ("events.read", json!({"limit": 1001}), "limit"),
         ("events.read", json!({"filter": {"grep": "("}}), "grep"),
         ("events.subscribe", json!({"since": 5}), "5"),
+        ("events.subscribe", json!({"filter": {"topics": ["bogus"]}}), "bogus"),
+        ("chat.send", json!({"to": "udp://127.0.0.1:9", "text": "x", "expire": 40_000_000}), "365 days"),
         ("cursors.open", json!({"name": ""}), "name"),
         ("cursors.open", json!({"name": "a\nb"}), "name"),
     ] {

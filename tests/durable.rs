@@ -246,6 +246,8 @@ fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
     };
     assert_eq!(refused.code(), 8, "{refused:?}");
     assert!(refused.stderr.contains("state_dir"), "{}", refused.stderr);
+    let stuck = node.ctl(&["tail", "-n", "1", "--cursor", "full"]).expect(8);
+    assert!(stuck.stdout.contains("before") && stuck.stderr.contains("full"), "{stuck:?}");
     // Reads go on, and say what is wrong.
     let trouble = node.status()["log"]["trouble"].clone();
     assert!(trouble.as_str().is_some_and(|t| t.contains("full") || t.contains("space")), "{trouble}");

@@ -1,6 +1,7 @@
 //! Chat with plain peers: the tutorial's, netcat, hostile ones.
 
 use crate::harness::{Node, NodeBuilder, Peer, Running, command, eventually, has_program, may_skip};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -309,6 +310,27 @@ fn two_daemons_talk_as_plain_peers() {
     two.ctl(&["send", "--wait", heard[0]["peer"].as_str().unwrap(), "from two"]).expect(0);
     let heard = one.ctl(&["tail", "-n", "1", "-C", "1", "-W", "60", "-o", "cat"]).expect(0);
     assert_eq!(heard.lines(), ["from two"]);
+}
+
+#[test]
+fn what_the_kernel_drops_is_counted() {
+    let mut node = Node::new();
+    let (chat, peer) = (node.chat(), Peer::new());
+    // Nobody empties the socket's buffer of 4 MiB meanwhile.
+    node.daemon().signal(Signal::STOP);
+    let sent = 20_000;
+    for _ in 0..sent {
+        peer.say(chat, [b'x'; 1000]);
+    }
+    node.daemon().signal(Signal::CONT);
+    let mut session = node.session();
+    let lost = eventually("every datagram is stored or counted", || {
+        let status = session.call("node.status", json!({})).unwrap();
+        let count = |pointer: &str| status["chat"].pointer(pointer).unwrap().as_u64().unwrap();
+        let lost = count("/dropped/kernel");
+        (count("/received") + lost + count("/dropped/saturated") == sent).then_some(lost)
+    });
+    assert!(lost > 0);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! netkitd as a process: configuration, signals, one instance, units; and netkitctl where there is no netkitd.
 
 use crate::harness::{
-    Control, Node, NodeBuilder, Peer, Running, command, eventually, has_program, is_root, may_skip,
+    Control, DEADLINE, Node, NodeBuilder, Peer, Running, command, eventually, has_program, is_root, may_skip,
     readme_block,
 };
 use rustix::process::Signal;
 use serde_json::json;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 #[test]
@@ -95,6 +96,31 @@ fn hup_puts_in_force_what_can_change_live() {
     assert_eq!(reloaded, json!({"changed": ["chat.accept"], "needs_restart": ["node.name"]}));
     peer.say(node.chat(), "welcome");
     node.wait_for("/chat/received", 1);
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    let mut node = NodeBuilder::default().prepare();
+    let socket = UnixDatagram::bind(node.path("notify")).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    let told = || {
+        let mut buffer = [0; 4096];
+        let len = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..len]).into_owned()
+    };
+    let mut netkitd = node.netkitd(&[]);
+    netkitd.env("NOTIFY_SOCKET", node.path("notify"));
+    let daemon = Running::start(netkitd);
+    let ready = told();
+    assert!(ready.contains("READY=1") && ready.contains("STATUS=chat on UDP 127.0.0.1:"), "{ready}");
+    daemon.signal(Signal::HUP);
+    let reloading = told();
+    assert!(reloading.contains("RELOADING=1") && reloading.contains("MONOTONIC_USEC="), "{reloading}");
+    assert_eq!(told(), ready, "and is as ready as before");
+    daemon.signal(Signal::TERM);
+    assert!(told().contains("STOPPING=1"));
+    daemon.end().expect(0);
+    node.start();
 }
 
 #[test]

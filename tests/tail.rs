@@ -195,6 +195,28 @@ fn it_ends_with_its_reader_also_while_netkitd_is_away() {
 }
 
 #[test]
+fn a_netkitd_that_hangs_holds_up_no_signal_and_no_deadline() {
+    let (mut node, _) = node_with(&["a line"]);
+    node.ctl(&["tail", "--cursor", "held"]).expect(0);
+    let mut following = node.follow(&["tail", "-f", "-o", "cat", "--cursor", "held"]);
+    let peer = Peer::new();
+    peer.say(node.chat(), "another");
+    assert_eq!(following.line(), "another");
+    node.daemon().signal(Signal::STOP);
+    let reading = node.follow(&["tail", "-n", "1"]);
+    let within = node.follow(&["tail", "-f", "-W", "0.2"]);
+    within.end().expect(6);
+    for (tail, signal, code) in [(reading, Signal::INT, 130), (following, Signal::TERM, 143)] {
+        tail.signal(signal);
+        tail.end().expect(code);
+    }
+    let mut status = node.follow(&["status"]);
+    status.stderr_with("netkitd does not answer");
+    node.daemon().signal(Signal::CONT);
+    status.end().expect(0);
+}
+
+#[test]
 fn exec_runs_for_each_message_and_its_failure_ends_it() {
     let (node, peer) = node_with(&["one", "two", "stop", "never"]);
     let out = node.path("out");
@@ -207,6 +229,9 @@ fn exec_runs_for_each_message_and_its_failure_ends_it() {
     let url = peer.url();
     let expected = format!("one {url} 1\ntwo {url} 2\nstop {url} 3\n");
     assert_eq!(std::fs::read_to_string(&out).unwrap(), expected);
+    // A new cursor stands before the first message that was to be handled, also when that failed at once.
+    node.ctl(&["tail", "--cursor", "late", "-n", "1", "--exec", "exit 3"]).expect(1);
+    assert_eq!(cat(&node, &["--cursor", "late"]), ["never"]);
     // The message whose command failed comes again; those before it do not.
     assert_eq!(cat(&node, &["--cursor", "exec"]), ["stop", "never"]);
 }

@@ -3,6 +3,7 @@
 
 use crate::exit::Outcome;
 use crate::incoming::{CallError, Message, understand};
+use crate::output::say;
 use crate::unreachable;
 use crate::wait::{self, Ready};
 use interprocess::local_socket::{GenericFilePath, Stream, prelude::*};
@@ -11,16 +12,18 @@ use netkit_proto::rpc::call::Call;
 use netkit_proto::rpc::code::Error;
 use netkit_proto::rpc::line::LineBuffer;
 use netkit_proto::rpc::message;
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes asked of the socket at once.
 const READ: usize = 64 * 1024;
+/// After so long without an answer that is told.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// A session with netkitd.
 #[derive(Debug)]
@@ -30,6 +33,10 @@ pub(crate) struct Client {
     last_id: u64,
     /// `params` of `events.event` that came while an answer was awaited.
     notifications: VecDeque<Box<RawValue>>,
+    /// When an answer is no longer waited for.
+    until: Option<Instant>,
+    /// What ends waiting for an answer when it can be read.
+    interrupt: Option<OwnedFd>,
 }
 
 impl Client {
@@ -45,7 +52,15 @@ impl Client {
             lines: LineBuffer::new(limits::RPC_LINE),
             last_id: 0,
             notifications: VecDeque::new(),
+            until: None,
+            interrupt: None,
         })
+    }
+
+    /// Answers are waited for until then, and until `interrupt` can be read. Without either a netkitd that does not
+    /// answer is waited for as long as it takes.
+    pub(crate) fn wait_until(&mut self, until: Option<Instant>, interrupt: Option<OwnedFd>) {
+        (self.until, self.interrupt) = (until, interrupt);
     }
 
     /// Calls a method and waits for what it answers.
@@ -147,11 +162,12 @@ impl Client {
         Ok(matches!(ready, Ready::Input(_)))
     }
 
-    /// Takes in what the socket holds; waits where it holds nothing.
+    /// Takes in what the socket holds; waits where it holds nothing, as [`Client::wait_until`] says.
     ///
     /// # Errors
     /// [`CallError::Lost`].
     pub(crate) fn fill(&mut self) -> Result<(), CallError> {
+        self.wait_for_answer().map_err(CallError::Lost)?;
         let mut chunk = [0; READ];
         loop {
             match self.stream.read(&mut chunk) {
@@ -162,6 +178,24 @@ impl Client {
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(CallError::Lost(e)),
+            }
+        }
+    }
+
+    fn wait_for_answer(&self) -> io::Result<()> {
+        let mut tell_at = Some(Instant::now() + SLOW);
+        let inputs = [Some(self.fd()), self.interrupt.as_ref().map(AsFd::as_fd)];
+        let inputs: Vec<BorrowedFd<'_>> = inputs.into_iter().flatten().collect();
+        loop {
+            let deadline = [self.until, tell_at].into_iter().flatten().min();
+            match wait::readable(&inputs, None, deadline)? {
+                Ready::Input(0) => return Ok(()),
+                Ready::Deadline if self.until.is_none_or(|until| until > Instant::now()) => {
+                    say("netkitd does not answer; still waiting (is it stopped? systemctl status netkitd)");
+                    tell_at = None;
+                }
+                Ready::Deadline => return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer")),
+                Ready::Input(_) | Ready::OutputClosed => return Err(io::ErrorKind::Interrupted.into()),
             }
         }
     }

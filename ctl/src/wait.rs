@@ -3,7 +3,7 @@
 
 use crate::exit::Exit;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io;
@@ -81,6 +81,14 @@ impl Signals {
             signal_hook::low_level::pipe::register(signal, wake.try_clone()?)?;
         }
         Ok(Signals { which, pipe })
+    }
+
+    /// The same for somebody else to wait for.
+    ///
+    /// # Errors
+    /// Where the process has too many descriptors.
+    pub(crate) fn fd_to_keep(&self) -> io::Result<OwnedFd> {
+        self.pipe.as_fd().try_clone_to_owned()
     }
 
     /// How to end, where a signal came.

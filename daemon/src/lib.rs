@@ -56,6 +56,9 @@ pub fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(&error, EX_CONFIG),
     };
+    if let Err(error) = rpc::check_group(&config) {
+        return fail(&format_args!("{}: {error}", source.path().display()), EX_CONFIG);
+    }
     if args.check_config {
         println!("{}: good", source.path().display());
         return ExitCode::SUCCESS;

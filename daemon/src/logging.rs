@@ -64,12 +64,13 @@ enum Message {
 /// # Errors
 /// Where the thread can't be started, or the journal's socket not be opened.
 pub fn init(level: LogLevel) -> io::Result<LogHandle> {
-    let writer = if stderr_is_the_journal() { Dispatch::new(journal()?) } else { Dispatch::new(stderr()) };
+    let is_journal = stderr_is_the_journal();
+    let writer = if is_journal { Dispatch::new(journal()?) } else { Dispatch::new(stderr()) };
     let (handover, queue) = Handover::new();
     let (level, handle) = reload::Layer::new(filter(level));
     let front =
         LogHandle { level: handle, lines: handover.lines.clone(), dropped: Arc::clone(&handover.dropped) };
-    std::thread::Builder::new().name("log".into()).spawn(move || write(&queue, &writer))?;
+    std::thread::Builder::new().name("log".into()).spawn(move || write(&queue, &writer, is_journal))?;
     tracing_subscriber::registry().with(level).with(handover).try_init().map_err(io::Error::other)?;
     Ok(front)
 }
@@ -157,16 +158,35 @@ impl Visit for Fields {
     }
 }
 
-/// The logging thread: gives every line to `writer`, as if it had been logged here.
-fn write(queue: &Receiver<Message>, writer: &Dispatch) {
+/// The logging thread: gives every line to `writer`, as if it had been logged here. `spelled_out`: with its fields in
+/// its message, too, since that is all that the journal shows unless it is asked for more.
+fn write(queue: &Receiver<Message>, writer: &Dispatch, spelled_out: bool) {
     tracing::dispatcher::with_default(writer, || {
         while let Ok(message) = queue.recv() {
             match message {
-                Message::Line { metadata, fields } => dispatch(metadata, &fields),
+                Message::Line { metadata, mut fields } => {
+                    if spelled_out {
+                        spell_out(&mut fields);
+                    }
+                    dispatch(metadata, &fields);
+                }
                 Message::Flush(done) => drop(done.try_send(())),
             }
         }
     });
+}
+
+/// Appends the fields to the message, as they stand on a line of stderr.
+fn spell_out(fields: &mut [(Field, String)]) {
+    let is_message = |(field, _): &&(Field, String)| field.name() == "message";
+    let rest: String = fields
+        .iter()
+        .filter(|field| !is_message(field))
+        .map(|(field, text)| format!(" {field}={text}"))
+        .collect();
+    if let Some((_, message)) = fields.iter_mut().find(|(field, _)| field.name() == "message") {
+        message.push_str(&rest);
+    }
 }
 
 fn dispatch(metadata: &'static Metadata<'static>, fields: &[(Field, String)]) {
@@ -211,7 +231,7 @@ mod tests {
         let (handover, queue) = Handover::new();
         let (lines, dropped) = (handover.lines.clone(), Arc::clone(&handover.dropped));
         let stalled = written.lock().unwrap();
-        let thread = std::thread::spawn(move || write(&queue, &writer));
+        let thread = std::thread::spawn(move || write(&queue, &writer, false));
 
         let (logged, is_logged) = channel();
         let logger = std::thread::spawn(move || {
@@ -236,5 +256,17 @@ mod tests {
         let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count() as u64, 10_000 - lost);
         assert!(text.lines().next().unwrap().ends_with("WARN something number=0 path=/a b"), "{text:.100}");
+    }
+
+    #[test]
+    fn the_journals_message_has_the_fields() {
+        let (handover, queue) = Handover::new();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(handover), || {
+            tracing::warn!(number = 7, path = %"/a b", "something");
+        });
+        let Ok(Message::Line { mut fields, .. }) = queue.try_recv() else { panic!() };
+        spell_out(&mut fields);
+        let message = fields.iter().find(|(field, _)| field.name() == "message").unwrap();
+        assert_eq!(message.1, "something number=7 path=/a b");
     }
 }

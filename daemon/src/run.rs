@@ -71,7 +71,8 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
     let mut control = tokio::spawn(control.run(context, stop.clone(), sessions.clone()));
 
     tracing::info!(version = crate::VERSION, chat = %chat_listen, control = %socket.display(), "ready");
-    systemd::ready(&format!("chat on UDP {chat_listen}"));
+    let status = format!("chat on UDP {chat_listen}");
+    systemd::ready(&status);
 
     // The first critical task that ends by itself ends the daemon; systemd starts it again.
     let mut failure = None;
@@ -80,11 +81,13 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
             signal = signals.next() => match signal {
                 Signal::Stop => break,
                 Signal::Reload => {
-                    let _ = reload_config(&source, &publish_config, &log); // what happened is in the log
+                    // What happened is in the log.
+                    let _ = reload_config(&source, &publish_config, &log, &status);
                 }
             },
             Some(request) = reloads.recv() => {
-                let _ = request.send(reload_config(&source, &publish_config, &log)); // the asker may have left
+                // The asker may have left.
+                let _ = request.send(reload_config(&source, &publish_config, &log, &status));
             }
             ended = &mut chat => {
                 failure = Some(chat_failure(ended));
@@ -164,6 +167,7 @@ fn reload_config(
     source: &Source,
     published: &watch::Sender<Arc<Config>>,
     log: &LogHandle,
+    status: &str,
 ) -> Result<Changes, String> {
     systemd::reloading();
     let old = Arc::clone(&published.borrow());
@@ -179,6 +183,6 @@ fn reload_config(
         }
         Err(error) => tracing::error!(%error, "the configuration is bad; the one in force stays"),
     }
-    systemd::ready("configuration read again");
+    systemd::ready(status);
     result
 }

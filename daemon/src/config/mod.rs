@@ -50,6 +50,9 @@ pub enum LogLevel {
     Trace,
 }
 
+/// The group whose members are operators where no other is named.
+pub const DEFAULT_GROUP: &str = "netkit";
+
 /// `[control]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Control {
@@ -64,7 +67,7 @@ impl Control {
     /// The group to look up.
     #[must_use]
     pub fn group_name(&self) -> &str {
-        self.group.as_deref().unwrap_or("netkit")
+        self.group.as_deref().unwrap_or(DEFAULT_GROUP)
     }
 }
 

@@ -61,7 +61,7 @@ impl Chat {
                 Error::new(Kind::Refused, e).hint("send it without that character")
             }
         })?;
-        let expire = send.expire.unwrap_or(limits::EXPIRE_DEFAULT).min(limits::EXPIRE_MAX);
+        let expire = send.expire.unwrap_or(limits::EXPIRE_DEFAULT);
         let expires = now.plus_millis(i64::try_from(expire.as_millis()).unwrap_or(i64::MAX));
         let digest = digest(&send);
         let bye = plain::is_bye(&send.text);

@@ -1,7 +1,7 @@
 //! Who is at the other end of a control session, and what it may do: told from the kernel's word on the process
 //! that connected, its user and all its groups.
 
-use crate::config::{Config, Principal};
+use crate::config::{Config, DEFAULT_GROUP, Principal};
 use crate::sockopt;
 use netkit_proto::rpc::call::Access;
 use netkit_proto::rpc::code::{Error, Kind};
@@ -24,6 +24,20 @@ pub(super) struct Rights {
 pub(super) struct Caller {
     pub uid: u32,
     gids: Vec<u32>,
+}
+
+/// Whether the group that the configuration names exists; the default one need not. Blocks on the system's name service.
+///
+/// # Errors
+/// What to do about it.
+pub fn check_group(config: &Config) -> Result<(), String> {
+    match &config.control.group {
+        Some(name) if name != DEFAULT_GROUP && uzers::get_group_by_name(name).is_none() => Err(format!(
+            "control.group names {name}, a group that does not exist; create it (groupadd --system {name}) or name \
+             another"
+        )),
+        _ => Ok(()),
+    }
 }
 
 impl Rights {

@@ -34,13 +34,8 @@ pub enum ListenError {
     /// The path is something else.
     #[error("{0} exists and is not a socket; remove it, or set control.socket to another path")]
     NotASocket(PathBuf),
-    /// The group that the configuration names does not exist.
-    #[error(
-        "control.group names {0}, a group that does not exist; create it (groupadd --system {0}) or name another"
-    )]
-    NoGroup(String),
     /// Anything that the system says.
-    #[error("can't listen on the control socket {path}: {source}")]
+    #[error("can't listen on the control socket {path}")]
     Io {
         /// The socket, or what beside it failed.
         path: PathBuf,
@@ -88,11 +83,6 @@ impl ControlSocket {
             make_parent(parent).map_err(io_error(parent))?;
         }
         let rights = Rights::resolve(config);
-        if let Some(name) = &config.control.group
-            && rights.gid().is_none()
-        {
-            return Err(ListenError::NoGroup(name.clone()));
-        }
         let mut lock_path = path.clone().into_os_string();
         lock_path.push(".lock");
         let lock_path = PathBuf::from(lock_path);

@@ -9,6 +9,7 @@ mod listener;
 mod session;
 mod subscriptions;
 
+pub use caller::check_group;
 pub use listener::{ControlSocket, ListenError};
 
 use crate::config::{Changes, Config};

@@ -99,6 +99,10 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
+/// What events are about: the first word of their kinds. A topic is a kind, known or of a newer netkitd, or its first
+/// words.
+pub const NOUNS: [&str; 1] = ["message"];
+
 impl Event {
     /// The event's JSON object, as it is stored.
     #[must_use]
@@ -175,6 +179,10 @@ impl Filter {
     pub fn check(&self) -> Result<(), String> {
         if self.topics.len() > limits::TOPICS {
             return Err(format!("{} topics, at most {} are allowed", self.topics.len(), limits::TOPICS));
+        }
+        let noun = |topic: &str| topic.split('.').next().is_some_and(|noun| NOUNS.contains(&noun));
+        if let Some(topic) = self.topics.iter().find(|topic| !noun(topic)) {
+            return Err(format!("no event is of the topic {topic:?}; there is {}", NOUNS.join(", ")));
         }
         Ok(())
     }

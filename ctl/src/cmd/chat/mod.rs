@@ -22,7 +22,8 @@ Examples:
   (echo hello; sleep 5) | netkitctl chat udp://10.0.0.9:7890 > answers.txt
 
 At a terminal what the peer sends appears above the line you type. On a pipe each line of stdin is a
-message and each message a line of stdout. `bye` is sent and ends it; Ctrl-D ends it without a word.")]
+message and each message a line of stdout; at the end of stdin it waits up to 60 s until all is sent.
+`bye` is sent and ends it; Ctrl-D ends it without a word.")]
 pub(crate) struct Args {
     /// With whom: udp://HOST:PORT
     dest: String,
@@ -34,6 +35,8 @@ struct Settings {
     socket: PathBuf,
     /// As events name it.
     peer: String,
+    /// Print for programs.
+    json: bool,
 }
 
 impl Settings {
@@ -46,19 +49,21 @@ impl Settings {
 
 /// Talks until one side ends it.
 pub(crate) fn run(context: &Context, args: Args) -> Outcome {
-    let settings = Settings { socket: context.socket.clone(), peer: as_events_name_it(&args.dest)? };
-    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
-        terminal::run(&settings)
-    } else {
-        pipe::run(&settings)
-    }
+    let peer = as_events_name_it(&args.dest)?;
+    let settings = Settings { socket: context.socket.clone(), peer, json: context.json };
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    if is_terminal && !is_dumb && !settings.json { terminal::run(&settings) } else { pipe::run(&settings) }
 }
 
 /// A plain peer is known by its address, so a host name is resolved here, once: whatever it means later, this
-/// conversation stays with one peer. What is no `udp://` is left for netkitd to judge.
+/// conversation stays with one peer.
 fn as_events_name_it(dest: &str) -> Outcome<String> {
     let parsed: Destination = dest.parse().map_err(|e| Failure::new(Exit::Usage, format!("{dest}: {e}")))?;
-    let Destination::Plain { host, port } = parsed else { return Ok(dest.to_owned()) };
+    let Destination::Plain { host, port } = parsed else {
+        return Err(Failure::new(Exit::NotFound, format!("no peer is called {dest}"))
+            .hint("a plain peer is written udp://HOST:PORT"));
+    };
     let found = look_up(&host, port);
     found.map(name_of).map_err(|e| Failure::new(Exit::NotFound, format!("looking up {host}: {e}")))
 }
@@ -74,7 +79,7 @@ mod tests {
             ("udp://[0::1]:9", Ok("udp://[::1]:9")),
             ("udp://[::ffff:10.0.0.9]:9", Ok("udp://10.0.0.9:9")),
             ("udp://[fe80::1%lo]:9", Ok("udp://[fe80::1%1]:9")),
-            ("bob", Ok("bob")),
+            ("bob", Err(Exit::NotFound)),
             ("udp://10.0.0.9", Err(Exit::Usage)),
             ("udp://no-such-host.invalid:9", Err(Exit::NotFound)),
         ] {

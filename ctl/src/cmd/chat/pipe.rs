@@ -26,6 +26,7 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
         listener,
         speaker,
         out: Out::stdout(),
+        json: settings.json,
         pending: Pending::default(),
         refused: Vec::new(),
         // Longer ones netkitd refuses, with a reason.
@@ -39,6 +40,7 @@ struct Conversation<'a> {
     listener: Listener,
     speaker: Speaker<'a>,
     out: Out,
+    json: bool,
     pending: Pending,
     /// Of lines that were not taken, each told already.
     refused: Vec<Exit>,
@@ -77,12 +79,16 @@ impl Conversation<'_> {
 
     /// Prints what has arrived; `true` where the peer ended the conversation.
     fn print_arrived(&mut self) -> Outcome<bool> {
-        while let Some((record, _)) = self.listener.arrived()? {
+        while let Some((record, raw)) = self.listener.arrived()? {
+            if self.json && matches!(record.event, Event::Received { .. }) {
+                self.out.json(&raw)?;
+            }
             match record.event {
                 Event::Received { bye: true, .. } => {
                     self.out.flush()?;
                     return Ok(true);
                 }
+                Event::Received { .. } if self.json => {}
                 Event::Received { text, encoding, .. } => {
                     let binary = if encoding == Encoding::Hex { "[hex] " } else { "" };
                     self.out.line(&format!("{binary}{}", escape_line(&text)))?;

@@ -39,7 +39,8 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
             leave(&cooked, &Failure::silent(signals.caught().unwrap_or(Exit::Failed)));
         })
         .map_err(|e| broken("starting a thread", &e))?;
-    // Without bracketed paste pasted lines are lines, and there is no mode but termios to give back.
+    // Without bracketed paste pasted lines are lines (kept by rustyline's buffer-redux), and there is no mode but
+    // termios to give back.
     let config = Config::builder().bracketed_paste(false).build();
     let mut editor: Editor<(), MemHistory> =
         Editor::with_history(config, MemHistory::new()).map_err(|e| broken("opening the line editor", &e))?;

@@ -31,7 +31,7 @@ Examples:
   tail -f app.log | netkitctl send -l udp://10.0.0.9:7890
   netkitctl send --wait=10 udp://10.0.0.9:7890 hi || echo 'not sent yet'")]
 pub(crate) struct Args {
-    /// Where to: NAME, NAME~prefix, @room, @all or udp://HOST:PORT
+    /// Where to: udp://HOST:PORT
     dest: String,
     /// The message; - or nothing takes it from stdin
     text: Option<String>,

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// For so long after netkitd went away a busy cursor may be our own, held by the session that was lost.
 const OWN_GHOST: Duration = Duration::from_secs(10);
+/// How long a tail that ends waits to hear what its filter left out last.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 /// How often a cursor is moved past what the filter left out, while nothing else happens.
 const PASS_OVER: Duration = Duration::from_secs(30);
 
@@ -40,6 +42,7 @@ impl Tail {
             match ready.map_err(|e| Failure::new(Exit::Failed, format!("waiting for events: {e}")))? {
                 Ready::Input(0) => {
                     if pass_over_at.is_some() {
+                        self.client.wait_until(Some(Instant::now() + LAST_LOOK), None);
                         let _ = self.pass_over(epoch, subscription); // good to have; without it the next tail does it
                     }
                     return Ok(self.signals.caught().map_or(End::Done, End::Signal));

@@ -61,6 +61,11 @@ impl Tail {
                 }
             }
             if found.len() == wanted || !page.more {
+                // From here on a new cursor is one: what ends this in the middle ends it there.
+                let before_all = found.last().map_or(head, |(first, _)| first.seq.prev());
+                self.position.handled(epoch, before_all);
+                self.flush()?;
+                self.commit()?;
                 for (record, raw) in found.iter().rev() {
                     if let Some(end) = self.on_event(epoch, record, raw)? {
                         return Ok(Some(end));

@@ -26,7 +26,7 @@ use serde_json::value::RawValue;
 use settings::Settings;
 use sink::Sink;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Prints what the flags ask for.
 pub(crate) fn run(context: &Context, args: Args) -> Outcome {
@@ -120,16 +120,28 @@ impl Tail {
     /// Session after session until there is an end.
     fn work(&mut self) -> Outcome<End> {
         loop {
-            match self.session() {
+            // A netkitd that does not answer is not waited for beyond a signal, or beyond `-W`; it has a moment all
+            // the same, so that the past is printed however short that is.
+            let soonest = Instant::now() + Duration::from_secs(1);
+            let within =
+                self.deadline.filter(|(_, end)| *end == End::TimeIsUp).map(|(at, _)| at.max(soonest));
+            self.client.wait_until(within, self.signals.fd_to_keep().ok());
+            let stop = match self.session() {
                 Ok(end) => return Ok(end),
-                Err(Stop::Failed(failure)) => return Err(failure),
-                Err(Stop::Call(error)) if self.settings.follow && self.can_wait_for(&error) => {
+                Err(stop) => stop,
+            };
+            if let Some(exit) = self.signals.caught() {
+                return Ok(End::Signal(exit));
+            }
+            match stop {
+                Stop::Failed(failure) => return Err(failure),
+                Stop::Call(error) if self.settings.follow && self.can_wait_for(&error) => {
                     self.flush()?;
                     if let Some(end) = self.reconnect() {
                         return Ok(end);
                     }
                 }
-                Err(Stop::Call(error)) => return Err(error.into()),
+                Stop::Call(error) => return Err(error.into()),
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use super::{Stop, Tail};
 use crate::client::Client;
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Exit, Failure, Outcome, exit_of};
 use crate::incoming::CallError;
 use crate::listener::is_absence;
 use crate::output::say;
@@ -113,6 +113,7 @@ impl Tail {
     pub(crate) fn settle(&mut self) -> Outcome {
         let deadline = Instant::now() + SETTLE;
         loop {
+            self.client.wait_until(Some(deadline), None);
             let error = match self.commit() {
                 Ok(_) => return self.unsettled(None),
                 Err(Stop::Failed(failure)) => return Err(failure),
@@ -129,6 +130,7 @@ impl Tail {
                 std::thread::sleep(self.back_off.pause());
                 let Ok(client) = Client::connect(&self.socket) else { continue };
                 self.client = client;
+                self.client.wait_until(Some(deadline), None);
                 if self.open_cursor().is_ok() {
                     break;
                 }
@@ -143,9 +145,14 @@ impl Tail {
         if self.position.committed == Some(written) {
             return Ok(());
         }
+        let exit = match &error {
+            None if self.position.stuck => Exit::NoSpace,
+            Some(CallError::Answer(error)) => exit_of(error.kind()),
+            _ => Exit::Failed,
+        };
         let why = error.map(|e| format!(": {e}")).unwrap_or_default();
         let seq = self.position.committed.map_or(Seq::START, |(_, seq)| seq);
-        Err(Failure::new(Exit::Failed, format!("the cursor {name} stays at {seq}{why}"))
+        Err(Failure::new(exit, format!("the cursor {name} stays at {seq}{why}"))
             .hint(format!("the next tail with it repeats up to event {}", written.1)))
     }
 }

@@ -37,12 +37,9 @@ pub(crate) struct Args {
     /// Only what was stored before this time
     #[arg(short = 'U', long, value_name = "WHEN")]
     pub until: Option<String>,
-    /// Only from (and to) this peer: an address, an address and port, or a name
+    /// Only from (and to) this peer: an address, or an address and port
     #[arg(short, long)]
     pub peer: Option<String>,
-    /// Only this room
-    #[arg(short, long)]
-    pub room: Option<String>,
     /// Only messages whose text matches
     #[arg(short = 'g', long, value_name = "REGEX")]
     pub grep: Option<String>,
@@ -52,7 +49,7 @@ pub(crate) struct Args {
     /// End after so many
     #[arg(short = 'C', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
-    /// Follow for so long at most, then exit with 6
+    /// Follow for so long at most, then exit with 6, whatever was printed
     #[arg(short = 'W', long, value_name = "SECS", value_parser = parse_duration)]
     pub within: Option<Duration>,
     /// Go on where the last tail with this cursor ended
@@ -103,7 +100,7 @@ pub(crate) fn resolve(args: Args, json: bool, now: &Zoned) -> Outcome<Settings> 
     let filter = Filter {
         topics,
         peer: args.peer.as_deref().map(filter_of),
-        room: args.room.map(|room| room.trim_start_matches('@').to_owned()),
+        room: None,
         after: when(args.since, "-S")?,
         until: when(args.until, "-U")?,
     };
@@ -154,15 +151,9 @@ mod tests {
 
     #[test]
     fn flags_become_a_filter() {
-        let settings = resolved(Args {
-            sent: true,
-            room: Some("@ops".into()),
-            within: Some(Duration::from_secs(1)),
-            ..Args::default()
-        })
-        .unwrap();
+        let settings =
+            resolved(Args { sent: true, within: Some(Duration::from_secs(1)), ..Args::default() }).unwrap();
         assert_eq!(settings.filter.topics, ["message"]);
-        assert_eq!(settings.filter.room.as_deref(), Some("ops"));
         assert!(settings.follow);
         for args in [
             Args { since: Some("soon".into()), ..Args::default() },

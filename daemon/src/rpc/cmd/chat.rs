@@ -17,6 +17,11 @@ impl Handle for ChatSend {
             let why = format!("the text is {} bytes, at most {} are allowed", self.text.len(), wire::TEXT);
             return Err(Error::new(Kind::TooLarge, why).hint("what is longer is a file"));
         }
+        let longest = limits::EXPIRE_MAX.as_secs();
+        if self.expire.is_some_and(|seconds| seconds > longest) {
+            let why = format!("expire is at most {longest} seconds, 365 days");
+            return Err(Error::new(Kind::InvalidParams, why));
+        }
         let destination = self.to.parse().map_err(|e| {
             Error::new(Kind::InvalidParams, format_args!("{:?} is no destination: {e}", self.to))
                 .hint("a plain peer is written udp://HOST:PORT")
@@ -74,7 +79,7 @@ async fn resolve(host: &str, port: u16, ipv6: bool) -> Result<SocketAddr, Error>
     };
     let address = addresses.map(canonical).find(|address| ipv6 || address.is_ipv4());
     let address =
-        address.ok_or_else(|| failed(&"it has no address that netkitd can reach; IPv6 is off here"))?;
+        address.ok_or_else(|| failed(&"it has no IPv4 address, and the chat port is for IPv4 alone"))?;
     let ip = address.ip();
     if ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
         return Err(Error::new(
