@@ -117,7 +117,7 @@ fn a_commit_that_was_lost_is_made_up_for_at_the_end() {
 #[test]
 fn time_that_is_up_has_its_own_exit_code() {
     let fake = Fake::with(&["one"]);
-    let within = Some(std::time::Duration::from_millis(20));
+    let within = Some(Duration::from_millis(20));
     let (outcome, printed) = tail(&fake, Args { within, ..Args::default() });
     assert_eq!((outcome, printed.as_str()), (Err(Failure::silent(Exit::Unfinished)), "one\n"));
     let until = Some("2026-11-20".into());
