@@ -1,7 +1,7 @@
 //! The command line: which verb, and what holds for all of them. Flags of one verb are declared in that verb's
 //! file; each file turns its flags into settings, and nothing below sees flags.
 
-use crate::cmd::{chat, completions, rpc, send, status, tail};
+use crate::cmd::{chat, completions, ls, rpc, send, share, status, tail};
 use crate::context::Context;
 use crate::exit::Outcome;
 use clap::{Parser, Subcommand};
@@ -31,6 +31,8 @@ enum Verb {
     Send(send::Args),
     Tail(tail::Args),
     Chat(chat::Args),
+    Ls(ls::Args),
+    Share(share::Args),
     Status(status::Args),
     Rpc(rpc::Args),
     Completions(completions::Args),
@@ -52,6 +54,8 @@ impl Cli {
             Verb::Send(args) => send::run(&context, args),
             Verb::Tail(args) => tail::run(&context, args),
             Verb::Chat(args) => chat::run(&context, args),
+            Verb::Ls(args) => ls::run(&context, args),
+            Verb::Share(args) => share::run(&context, args),
             Verb::Status(args) => status::run(&context, args),
             Verb::Rpc(args) => rpc::run(&context, args),
             Verb::Completions(args) => completions::run(args),

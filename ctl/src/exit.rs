@@ -101,6 +101,7 @@ pub(crate) fn exit_of(kind: Kind) -> Exit {
         | Kind::EpochChanged
         | Kind::Unavailable
         | Kind::BadConfig
+        | Kind::Exists
         | Kind::Other => Exit::Failed,
     }
 }

@@ -77,6 +77,22 @@ fn indented(text: &str) -> String {
     escape(text).replace('\n', INDENT)
 }
 
+/// A number of bytes for people.
+#[must_use]
+pub(crate) fn show_bytes(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} bytes");
+    }
+    let mut tenths = bytes.saturating_mul(10) / 1024;
+    let mut unit = 0;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +134,13 @@ mod tests {
             (Event::Other, "08:13:05 {\"kind\":\"x\"}"),
         ] {
             assert_eq!(short(&Record { seq: Seq(7), at, event }, r#"{"kind":"x"}"#, &now), expected);
+        }
+    }
+
+    #[test]
+    fn sizes_are_shown_in_the_largest_fitting_unit() {
+        for (bytes, text) in [(0, "0 bytes"), (1536, "1.5 KiB"), (1 << 20, "1.0 MiB"), (5 << 40, "5.0 TiB")] {
+            assert_eq!(show_bytes(bytes), text);
         }
     }
 }

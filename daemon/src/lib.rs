@@ -3,12 +3,15 @@
 
 pub mod chat;
 pub mod config;
+pub mod files;
 pub mod hub;
 pub mod limits;
+pub mod listen;
 pub mod logging;
 pub mod paths;
 pub mod rpc;
 mod run;
+pub mod serve;
 pub mod signals;
 pub mod sockopt;
 mod state;

@@ -3,10 +3,12 @@
 
 use crate::chat::{self, ChatPort};
 use crate::config::{Changes, Config, Source};
+use crate::hub::handle::FileCounters;
 use crate::hub::{self, Hub};
 use crate::limits;
 use crate::logging::LogHandle;
 use crate::rpc::{Context, ControlSocket, ReloadRequest, SharedRights};
+use crate::serve::{self, FilePort};
 use crate::signals::{Signal, Signals};
 use crate::state::StateDir;
 use crate::{store, systemd};
@@ -21,11 +23,21 @@ use tokio_util::task::TaskTracker;
 /// Runs until a signal stops it, or until a room fails.
 pub(crate) fn run(source: Source, config: Config, log: LogHandle) -> anyhow::Result<()> {
     let state = StateDir::open(&config.node.state_dir)?;
+    raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(serve(source, config, log, &state));
     // A name that is still being looked up would hold up the end for no use.
     runtime.shutdown_background();
     result
+}
+
+/// Each file client takes a descriptor or two: as many as may be had (the soft limit is often 1024).
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%error, "can't raise the limit of open files");
+    }
 }
 
 async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir) -> anyhow::Result<()> {
@@ -34,6 +46,10 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
     let listen = config.chat.listen;
     let port = ChatPort::bind(listen)
         .with_context(|| format!("can't listen on UDP {listen} for chat; set chat.listen to another port"))?;
+    let listen = config.files.listen;
+    let file_port = FilePort::bind(listen).with_context(|| {
+        format!("can't listen on TCP {listen} for files; set files.listen to another port")
+    })?;
     let database = state.database();
     let (writer, completions, reader, loaded) = store::open(&database, hub::retention(&config))
         .with_context(|| format!("can't open {}", database.display()))?;
@@ -44,13 +60,18 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
     let (hub, ends) = Hub::new(config.clone(), writer, completions, loaded);
     let (reload, mut reloads) = mpsc::channel::<ReloadRequest>(4);
     let counters = Arc::default();
-    let chat_listen = port.listen;
+    let file_counters: Arc<FileCounters> = Arc::default();
+    let (chat_listen, files_listen) = (port.listen, file_port.listen);
     let context = Arc::new(Context {
         config: config.clone(),
         hub: ends.handle,
         feed: ends.feed,
         reader,
         snapshot: ends.snapshot,
+        shares: ends.shares.clone(),
+        file_counters: Arc::clone(&file_counters),
+        files_listen,
+        config_file: source.path().to_owned(),
         counters: Arc::clone(&counters),
         chat_listen,
         reload,
@@ -66,12 +87,14 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
     let stop = CancellationToken::new();
     let sessions = TaskTracker::new();
     let mut hub = tokio::spawn(hub.run());
+    let file_ends = serve::Ends { config: config.clone(), shares: ends.shares, counters: file_counters };
+    let mut files = spawn_files(file_port, file_ends, stop.clone())?;
     let chat_ends = chat::Ends { config, hub: ends.chat_input, datagrams: ends.datagrams, counters };
     let mut chat = spawn_chat(port, chat_ends, stop.clone())?;
     let mut control = tokio::spawn(control.run(context, stop.clone(), sessions.clone()));
 
-    tracing::info!(version = crate::VERSION, chat = %chat_listen, control = %socket.display(), "ready");
-    let status = format!("chat on UDP {chat_listen}");
+    tracing::info!(version = crate::VERSION, chat = %chat_listen, files = %files_listen, control = %socket.display(), "ready");
+    let status = format!("chat on UDP {chat_listen}, files on TCP {files_listen}");
     systemd::ready(&status);
 
     // The first critical task that ends by itself ends the daemon; systemd starts it again.
@@ -90,7 +113,11 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
                 let _ = request.send(reload_config(&source, &publish_config, &log, &status));
             }
             ended = &mut chat => {
-                failure = Some(chat_failure(ended));
+                failure = Some(edge_failure("chat", ended));
+                break;
+            }
+            ended = &mut files => {
+                failure = Some(edge_failure("file", ended));
                 break;
             }
             ended = &mut hub => {
@@ -113,10 +140,12 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
         sessions.wait().await;
         let file = control.await;
         if failure.is_none() {
-            failure = match chat.await {
-                Ok(Ok(())) => None,
-                ended => Some(chat_failure(ended)),
-            };
+            for (name, edge) in [("chat", chat), ("file", files)] {
+                match edge.await {
+                    Ok(Ok(())) => {}
+                    ended => failure = Some(edge_failure(name, ended)),
+                }
+            }
         }
         file
     };
@@ -137,14 +166,35 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
     failure.map_or(Ok(()), Err)
 }
 
-type ChatEnd = Result<std::io::Result<()>, oneshot::error::RecvError>;
+type EdgeEnd = Result<std::io::Result<()>, oneshot::error::RecvError>;
 
-fn chat_failure(ended: ChatEnd) -> anyhow::Error {
+fn edge_failure(name: &str, ended: EdgeEnd) -> anyhow::Error {
     match ended {
-        Ok(Ok(())) => anyhow!("the chat port ended by itself"),
-        Ok(Err(error)) => anyhow!(error).context("the chat port failed"),
-        Err(_) => anyhow!("the chat port's thread panicked"),
+        Ok(Ok(())) => anyhow!("the {name} port ended by itself"),
+        Ok(Err(error)) => anyhow!(error).context(format!("the {name} port failed")),
+        Err(_) => anyhow!("the {name} port's thread panicked"),
     }
+}
+
+/// Runs the file port on threads of its own; the receiver tells how it ended.
+fn spawn_files(
+    port: FilePort,
+    ends: serve::Ends,
+    stop: CancellationToken,
+) -> anyhow::Result<oneshot::Receiver<std::io::Result<()>>> {
+    let (ended, end) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(limits::FILE_WORKERS)
+        .max_blocking_threads(limits::FILE_BLOCKING)
+        .thread_name("files")
+        .enable_all()
+        .build()?;
+    std::thread::Builder::new().name("files".into()).spawn(move || {
+        let result = runtime.block_on(port.run(ends, stop));
+        runtime.shutdown_background(); // a disk that hangs must not hold up the end
+        let _ = ended.send(result); // nobody waits any more once the daemon gave up on it
+    })?;
+    Ok(end)
 }
 
 /// Runs the chat port on a thread of its own; the receiver tells how it ended.

@@ -5,9 +5,11 @@
 #![warn(missing_docs)]
 
 pub mod chat;
+pub mod files;
 pub mod ids;
 pub mod limits;
 pub mod name;
+pub mod path;
 pub mod rpc;
 pub mod sniff;
 pub mod time;

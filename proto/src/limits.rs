@@ -26,3 +26,6 @@ pub const KEY: usize = 128;
 
 /// Topics in one filter.
 pub const TOPICS: usize = 32;
+
+/// Longest bare file name on the file port, in bytes: the longest path.
+pub const BARE_NAME: usize = crate::path::PATH;

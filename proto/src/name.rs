@@ -30,9 +30,9 @@ pub enum NameError {
         /// The character.
         found: char,
     },
-    /// Anything else that is wrong with a destination.
+    /// Anything else that is wrong.
     #[error("{0}")]
-    Destination(String),
+    Other(String),
 }
 
 macro_rules! checked_name {
@@ -88,6 +88,37 @@ checked_name!(
     /// [`CursorName`].
     Key, "key", limits::KEY, char::is_whitespace
 );
+
+/// The name of a share: a [`PeerName`] that does not start with a dot, since names that do are netkit's own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(transparent)]
+pub struct ShareName(PeerName);
+
+impl ShareName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl FromStr for ShareName {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<ShareName, NameError> {
+        if text.starts_with('.') {
+            return Err(NameError::Other(format!("a share's name can't start with a dot, as {text:?} does")));
+        }
+        text.parse().map(ShareName)
+    }
+}
+
+impl<'de> Deserialize<'de> for ShareName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ShareName, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
 
 fn checked(
     text: &str,
@@ -145,13 +176,12 @@ impl FromStr for Destination {
 
     fn from_str(text: &str) -> Result<Destination, NameError> {
         if let Some(address) = text.strip_prefix("udp://") {
-            let (host, port) = host_and_port(address).map_err(|why| {
-                NameError::Destination(format!("udp://{address} is not udp://HOST:PORT: {why}"))
-            })?;
+            let (host, port) = host_and_port(address)
+                .map_err(|why| NameError::Other(format!("udp://{address} is not udp://HOST:PORT: {why}")))?;
             return Ok(Destination::Plain { host, port });
         }
         if let Some((scheme, _)) = text.split_once("://") {
-            return Err(NameError::Destination(format!(
+            return Err(NameError::Other(format!(
                 "a message can't go to {scheme}://, only to udp://HOST:PORT"
             )));
         }
@@ -168,7 +198,7 @@ impl FromStr for Destination {
                 {
                     let why =
                         format!("after ~ in {text} comes the start of the peer's id, letters and digits");
-                    return Err(NameError::Destination(why));
+                    return Err(NameError::Other(why));
                 }
                 Ok(Destination::Peer { name: name.parse()?, id_prefix: id_prefix.map(str::to_owned) })
             }

@@ -4,7 +4,9 @@
 pub(crate) mod chat;
 pub(crate) mod completions;
 mod delivery;
+pub(crate) mod ls;
 pub(crate) mod rpc;
 pub(crate) mod send;
+pub(crate) mod share;
 pub(crate) mod status;
 pub(crate) mod tail;

@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::exit::Outcome;
+use crate::format::show_bytes;
 use crate::output::{Out, escape_line};
 use crate::time::{self, show_duration, show_time};
 use jiff::Zoned;
@@ -33,7 +34,7 @@ pub(crate) fn run(context: &Context, Args {}: Args) -> Outcome {
 }
 
 fn rows(status: &Status, now: &Zoned) -> Vec<(&'static str, String)> {
-    let Status { log, chat, control, .. } = status;
+    let Status { log, chat, files, control, .. } = status;
     let age = now.timestamp().as_millisecond().saturating_sub(status.started.0);
     let up = show_duration(Duration::from_millis(age.try_into().unwrap_or(0)));
     let mut rows = vec![
@@ -59,6 +60,19 @@ fn rows(status: &Status, now: &Zoned) -> Vec<(&'static str, String)> {
         ),
     ));
     rows.extend(show_drops(&chat.dropped).map(|drops| ("dropped", drops)));
+    let refused = files.refused.not_allowed + files.refused.busy + files.refused.silent;
+    let refused = if refused > 0 { format!(", {refused} turned away") } else { String::new() };
+    let shares = if files.shares == 1 { "1 share".to_owned() } else { format!("{} shares", files.shares) };
+    rows.push((
+        "files",
+        format!(
+            "{}: {shares}, {} served, {}, {} open{refused}",
+            files.listen,
+            files.served,
+            show_bytes(files.bytes),
+            files.open
+        ),
+    ));
     let may = match status.access {
         Access::Operator => "you may operate",
         Access::Reader => "you may read",
@@ -87,20 +101,6 @@ fn show_drops(dropped: &Dropped) -> Option<String> {
     (!drops.is_empty()).then(|| drops.join(", "))
 }
 
-fn show_bytes(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if bytes < 1024 {
-        return format!("{bytes} bytes");
-    }
-    let mut tenths = bytes.saturating_mul(10) / 1024;
-    let mut unit = 0;
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        tenths /= 1024;
-        unit += 1;
-    }
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +113,8 @@ mod tests {
             "log": { "epoch": 1, "head": 9, "events": 9, "bytes": 2048, "unverified": 0 },
             "chat": { "listen": "[::]:7890", "plain": true, "received": 1, "sent": 2, "queued": 0,
                 "dropped": { "kernel": 0, "saturated": 0, "not_allowed": 0, "not_accepted": 0 } },
+            "files": { "listen": "[::]:7891", "shares": 1, "open": 0, "served": 2, "bytes": 3,
+                "refused": { "not_allowed": 0, "busy": 0, "silent": 0 } },
             "control": { "socket": "/run/x", "sessions": 1, "refused": 0, "log_lines_dropped": 0 },
         }))
         .unwrap();
@@ -127,6 +129,7 @@ mod tests {
                 "up: 1 d 0 h, since 2026-11-22 08:00:00",
                 "log: 9 events up to 9, 2.0 KiB",
                 "chat: [::]:7890: 1 received, 2 sent, 0 queued",
+                "files: [::]:7891: 1 share, 2 served, 3 bytes, 0 open",
                 "control: /run/x: 1 open, you may operate",
             ]
         );
@@ -135,12 +138,5 @@ mod tests {
         let lines = lines(&status);
         assert!(lines.contains(&"TROUBLE: the disk is full".to_owned()));
         assert!(lines.iter().any(|line| line.starts_with("dropped: 3 by the kernel")));
-    }
-
-    #[test]
-    fn sizes_are_shown_in_the_largest_fitting_unit() {
-        for (bytes, text) in [(0, "0 bytes"), (1536, "1.5 KiB"), (1 << 20, "1.0 MiB"), (5 << 40, "5.0 TiB")] {
-            assert_eq!(show_bytes(bytes), text);
-        }
     }
 }

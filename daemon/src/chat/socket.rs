@@ -1,12 +1,12 @@
 //! The UDP socket, IPv4 and IPv6 in one: receives in batches, sends one by one. The only place that touches it.
 
 use crate::limits;
+use crate::listen;
 use crate::sockopt;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
-use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::Type;
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsFd;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -30,35 +30,14 @@ pub(super) struct ChatSocket {
     buffer: Vec<u8>,
 }
 
-/// Binds, with a large receive buffer. `[::]` becomes `0.0.0.0` where IPv6 is off.
+/// Binds, with a large receive buffer.
 pub(super) fn bind(listen: SocketAddr) -> io::Result<std::net::UdpSocket> {
-    let no_ipv6 = |e: &io::Error| {
-        matches!(
-            e.raw_os_error().map(Errno::from_raw_os_error),
-            Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
-        )
-    };
-    let socket = match bind_exactly(listen) {
-        Err(e) if no_ipv6(&e) && listen.is_ipv6() && listen.ip().is_unspecified() => {
-            bind_exactly(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), listen.port()))?
-        }
-        result => result?,
-    };
+    let socket = listen::bind(listen, Type::DGRAM)?;
     // Beyond net.core.rmem_max only with CAP_NET_ADMIN; without it the kernel gives what it may.
     if rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, limits::RECEIVE_BUFFER).is_err() {
         socket.set_recv_buffer_size(limits::RECEIVE_BUFFER)?;
     }
     Ok(socket.into())
-}
-
-fn bind_exactly(listen: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, Some(Protocol::UDP))?;
-    if listen.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&listen.into())?;
-    Ok(socket)
 }
 
 impl ChatSocket {

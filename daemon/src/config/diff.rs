@@ -34,6 +34,10 @@ impl Config {
             chat.plain_encoding,
             chat.accept,
             chat.allow,
+            files.http,
+            files.plain,
+            files.allow,
+            files.hosts,
             retention.age,
             retention.messages,
             retention.size,
@@ -48,10 +52,6 @@ impl Config {
             control.group,
             chat.listen,
             files.listen,
-            files.http,
-            files.plain,
-            files.allow,
-            files.hosts,
             files.share_roots,
             downloads.dir,
             downloads.allow,
@@ -64,7 +64,7 @@ impl Config {
             discovery.peers,
         );
         if self.shares != new.shares {
-            changes.restart.push("share".to_owned());
+            changes.live.push("share".to_owned());
         }
         changes
     }
@@ -76,6 +76,9 @@ impl Config {
         config.node.log_level = new.node.log_level;
         config.control.readers.clone_from(&new.control.readers);
         config.chat = super::Chat { listen: self.chat.listen, ..new.chat.clone() };
+        let (listen, share_roots) = (self.files.listen, self.files.share_roots.clone());
+        config.files = super::Files { listen, share_roots, ..new.files.clone() };
+        config.shares.clone_from(&new.shares);
         config.retention = new.retention;
         config
     }
@@ -100,11 +103,12 @@ mod tests {
         let new = config(
             "[node]\nname = \"other\"\nlog_level = \"debug\"\n[control]\nreaders = [\"bob\"]\n\
              [chat]\nlisten = \"[::]:1\"\nplain = false\nplain_encoding = \"utf-8\"\naccept = \"known\"\nallow = []\n\
+             [files]\nlisten = \"[::]:2\"\nhttp = false\nplain = false\nallow = []\nhosts = [\"x\"]\n\
              [[share]]\nname = \"s\"\npath = \"/srv\"\n[retention]\nage = \"1d\"\nmessages = 1000\nsize = \"1 MiB\"\n",
         );
         let changes = old.diff(&new);
-        assert_eq!(changes.restart, ["node.name", "chat.listen", "share"]);
-        assert_eq!(changes.live.len(), 9, "{:?}", changes.live);
+        assert_eq!(changes.restart, ["node.name", "chat.listen", "files.listen"]);
+        assert_eq!(changes.live.len(), 14, "{:?}", changes.live);
         let live = old.with_live_from(&new);
         assert_eq!(old.diff(&live).live, changes.live, "every live key was taken over");
         assert_eq!(old.diff(&live).restart, [] as [String; 0], "and no other");

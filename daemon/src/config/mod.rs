@@ -7,10 +7,10 @@ mod written;
 
 pub use diff::Changes;
 pub use source::{ConfigError, Source};
-pub use values::{AbsolutePath, Age, HostName, HostPort, Nets, Pattern, Principal, ShareName, Size};
+pub use values::{AbsolutePath, Age, HostName, HostPort, Nets, Pattern, Principal, Size};
 
 use netkit_proto::chat::plain::PlainEncoding;
-use netkit_proto::name::PeerName;
+use netkit_proto::name::{PeerName, ShareName};
 use serde::Deserialize;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;

@@ -25,7 +25,7 @@ macro_rules! text_values {
     };
 }
 
-text_values!(Age, NetEntry, Principal, HostName, HostPort, Pattern, ShareName, AbsolutePath);
+text_values!(Age, NetEntry, Principal, HostName, HostPort, Pattern, AbsolutePath);
 
 /// A number of bytes: an integer, or a string such as `"10 MiB"` (powers of 1024) or `"10 MB"` (of 1000).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,22 +247,6 @@ impl FromStr for Pattern {
             ));
         }
         Ok(Pattern { exclude, glob: glob.to_owned() })
-    }
-}
-
-/// The name of a share: one path segment that starts with no dot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShareName(pub String);
-
-impl FromStr for ShareName {
-    type Err = String;
-    fn from_str(text: &str) -> Result<ShareName, String> {
-        if text.starts_with('.') {
-            return Err(format!("a share's name can't start with a dot, as {text:?} does"));
-        }
-        let name: netkit_proto::name::PeerName =
-            text.parse().map_err(|e| format!("{text:?} is no name for a share: {e}"))?;
-        Ok(ShareName(name.as_str().to_owned()))
     }
 }
 

@@ -3,10 +3,10 @@
 
 use super::{
     AbsolutePath, Age, Chat, Config, Control, Discovery, Downloads, Everybody, Files, LogLevel, Node,
-    Principal, Retention, Share, ShareAccess, ShareName, Size,
+    Principal, Retention, Share, ShareAccess, Size,
 };
 use crate::paths::Paths;
-use netkit_proto::name::PeerName;
+use netkit_proto::name::{PeerName, ShareName};
 use serde::Deserialize;
 use std::time::Duration;
 use toml::Spanned;
@@ -45,7 +45,7 @@ struct WrittenControl {
 #[serde(deny_unknown_fields)]
 struct WrittenShare {
     name: Spanned<ShareName>,
-    path: AbsolutePath,
+    path: Spanned<AbsolutePath>,
     access: Option<ShareAccess>,
     #[serde(default)]
     dot_files: bool,
@@ -109,15 +109,23 @@ impl Written {
             },
             readers: self.control.readers,
         };
+        let state_dir = self.node.state_dir.map_or_else(|| paths.state_dir.clone(), |path| path.0);
+        let downloads_dir = self.downloads.dir.map_or_else(|| paths.downloads.clone(), |path| path.0);
         let mut shares: Vec<Share> = Vec::new();
         for share in self.share {
+            let path = &share.path.get_ref().0;
+            let is_own = path.starts_with(&state_dir) && !path.starts_with(&downloads_dir);
+            if is_own || state_dir.starts_with(path) {
+                let why = format!("a share can't hold node.state_dir, {}, nor be in it", state_dir.display());
+                return impossible(share.path.span(), why);
+            }
             let span = share.name.span();
             let name = share.name.into_inner();
             if shares.iter().any(|other| other.name == name) {
-                return impossible(span, format!("there is a share called {:?} already", name.0));
+                return impossible(span, format!("there is a share called {:?} already", name.as_str()));
             }
             let access = share.access.unwrap_or(ShareAccess::Everybody(Everybody::Trusted));
-            shares.push(Share { name, path: share.path, access, dot_files: share.dot_files });
+            shares.push(Share { name, path: share.path.into_inner(), access, dot_files: share.dot_files });
         }
         let messages = match self.retention.messages {
             Some(n) if *n.get_ref() < 100 => {
@@ -136,7 +144,7 @@ impl Written {
         Ok(Config {
             node: Node {
                 name: self.node.name.unwrap_or_else(default_name),
-                state_dir: self.node.state_dir.map_or_else(|| paths.state_dir.clone(), |path| path.0),
+                state_dir,
                 log_level: self.node.log_level.unwrap_or(LogLevel::Info),
             },
             control,
@@ -144,7 +152,7 @@ impl Written {
             files: self.files,
             shares,
             downloads: Downloads {
-                dir: self.downloads.dir.map_or_else(|| paths.downloads.clone(), |path| path.0),
+                dir: downloads_dir,
                 allow: self.downloads.allow,
                 active: number(self.downloads.active, 4, 64)?,
                 limit: self.downloads.limit.map_or(0, |limit| limit.0),

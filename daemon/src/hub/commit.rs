@@ -3,6 +3,7 @@
 
 use super::handle::{CursorOf, Queued, Reply};
 use super::{Hub, answer};
+use crate::files::Share;
 use crate::limits;
 use crate::store::{Completion, CursorRow, Op, Order, Outcome, Outgoing, Request, StoreError};
 use netkit_proto::ids::Seq;
@@ -21,6 +22,8 @@ pub(super) enum Then {
     CursorOpened(CursorOf, Reply<Option<CursorRow>>),
     CursorDone(CursorOf, Reply<()>),
     CursorsListed(u32, Reply<Vec<(CursorRow, bool)>>),
+    ShareAdded(Share, Reply<()>),
+    ShareRemoved(String, Reply<()>),
 }
 
 /// A job of the store, and what follows from each of its ops.
@@ -133,6 +136,14 @@ impl Hub {
                 );
             }
             (Then::CursorDone(_, reply), _) => answer(reply, Err(too_many_cursors())),
+            (Then::ShareAdded(share, reply), _) => {
+                self.shares.added(share);
+                answer(reply, Ok(()));
+            }
+            (Then::ShareRemoved(name, reply), _) => {
+                self.shares.removed(&name);
+                answer(reply, Ok(()));
+            }
             (Then::Nothing | Then::CursorOpened(..) | Then::CursorsListed(..), _) => {}
         }
     }
@@ -149,6 +160,10 @@ impl Hub {
                 answer(reply, Err(store_failed(why)));
             }
             Then::CursorDone(_, reply) => answer(reply, Err(store_failed(why))),
+            Then::ShareAdded(Share { name, .. }, reply) | Then::ShareRemoved(name, reply) => {
+                self.shares.failed(&name);
+                answer(reply, Err(store_failed(why)));
+            }
             Then::CursorsListed(_, reply) => answer(reply, Err(store_failed(why))),
             Then::Nothing | Then::Received | Then::Settled { .. } => {}
         }

@@ -1,5 +1,6 @@
 //! The hub's front: what the edges may ask of it and tell it.
 
+use crate::files::Share;
 use crate::limits;
 use crate::store::{CursorRow, LogStats};
 use netkit_proto::chat::plain;
@@ -33,6 +34,10 @@ pub enum Command {
     CursorRemove(CursorOf, Reply<()>),
     /// List a user's cursors, each with whether it is held.
     CursorList(u32, Reply<Vec<(CursorRow, bool)>>),
+    /// Share a directory.
+    ShareAdd(Share, Reply<()>),
+    /// End a share that was added.
+    ShareRemove(String, Reply<()>),
     /// The session ended: let go of its cursors.
     SessionEnded(SessionId),
 }
@@ -118,6 +123,23 @@ pub struct ChatCounters {
     pub not_allowed: AtomicU64,
     /// Lines that `chat.plain` or `chat.accept` does not let in.
     pub not_accepted: AtomicU64,
+}
+
+/// What the file port counts, since the start.
+#[derive(Debug, Default)]
+pub struct FileCounters {
+    /// Connections open now.
+    pub open: AtomicU64,
+    /// Files sent whole, and parts of them that were asked for.
+    pub served: AtomicU64,
+    /// Bytes of files handed to clients.
+    pub bytes: AtomicU64,
+    /// Connections from outside `files.allow`.
+    pub not_allowed: AtomicU64,
+    /// Requests turned away because their address had its share.
+    pub busy: AtomicU64,
+    /// Connections that said nothing and were closed to make room.
+    pub evicted: AtomicU64,
 }
 
 /// What the hub publishes about itself.

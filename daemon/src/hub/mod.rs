@@ -9,8 +9,10 @@ mod cursors;
 pub mod feed;
 pub mod handle;
 mod outbox;
+mod shares;
 
 use crate::config::Config;
+use crate::files::Shares;
 use crate::limits;
 use crate::store::{Completion, Loaded, Op, Order, Retention, StoreError, Writer};
 use commit::{Job, Then};
@@ -40,6 +42,7 @@ pub struct Hub {
     snapshot: Snapshot,
     chat: chat::Chat,
     leases: cursors::Leases,
+    shares: shares::SharesState,
     /// Jobs that the store works on, in their order.
     pending: VecDeque<Job>,
     /// Jobs that failed and must succeed.
@@ -61,6 +64,8 @@ pub struct Ends {
     pub feed: Arc<Feed>,
     /// For whoever asks how the hub is.
     pub snapshot: watch::Receiver<Snapshot>,
+    /// For whoever serves or lists them.
+    pub shares: watch::Receiver<Arc<Shares>>,
 }
 
 /// How events name a plain peer.
@@ -86,13 +91,15 @@ impl Hub {
         config: watch::Receiver<Arc<Config>>,
         writer: Writer,
         completions: mpsc::Receiver<Completion>,
-        loaded: Loaded,
+        mut loaded: Loaded,
     ) -> (Hub, Ends) {
         let (handle, commands) = HubHandle::channel();
         let (chat_sender, chat_input) = mpsc::channel(2); // batches; what waits longer waits in the fair queue
         let (datagrams, datagram_queue) = mpsc::channel(limits::SENDS_IN_FLIGHT);
         let feed = Arc::new(Feed::new(loaded.stats.head));
         let snapshot = Snapshot { log: loaded.stats, ..Snapshot::default() };
+        let (shares, published_shares) =
+            shares::SharesState::new(&config.borrow().shares, std::mem::take(&mut loaded.shares));
         let chat = chat::Chat::new(loaded);
         let (published, snapshots) = watch::channel(snapshot.clone());
         let ends = Ends {
@@ -101,6 +108,7 @@ impl Hub {
             datagrams: datagram_queue,
             feed: Arc::clone(&feed),
             snapshot: snapshots,
+            shares: published_shares,
         };
         let hub = Hub {
             config,
@@ -114,6 +122,7 @@ impl Hub {
             snapshot,
             chat,
             leases: cursors::Leases::default(),
+            shares,
             pending: VecDeque::new(),
             stalled: VecDeque::new(),
             retrying: false,
@@ -199,6 +208,16 @@ impl Hub {
             Command::CursorList(uid, reply) => {
                 self.submit_one(Op::CursorList(uid), Then::CursorsListed(uid, reply))?;
             }
+            Command::ShareAdd(share, reply) => {
+                if let Some((op, reply)) = granted(self.shares.on_add(&share), reply) {
+                    self.submit_one(op, Then::ShareAdded(share, reply))?;
+                }
+            }
+            Command::ShareRemove(name, reply) => {
+                if let Some((op, reply)) = granted(self.shares.on_remove(&name), reply) {
+                    self.submit_one(op, Then::ShareRemoved(name, reply))?;
+                }
+            }
             Command::SessionEnded(session) => self.leases.release_all(session),
         }
         Ok(())
@@ -240,7 +259,9 @@ impl Hub {
     }
 
     fn on_config(&mut self) -> Result<(), StoreError> {
-        let retention = retention(&self.config.borrow_and_update());
+        let config = Arc::clone(&self.config.borrow_and_update());
+        self.shares.on_config(&config.shares);
+        let retention = retention(&config);
         self.submit(vec![Op::Retain(retention)], Job { then: vec![Then::Nothing], order: Order::After })
     }
 

@@ -13,8 +13,9 @@ pub use caller::check_group;
 pub use listener::{ControlSocket, ListenError};
 
 use crate::config::{Changes, Config};
+use crate::files::Shares;
 use crate::hub::feed::Feed;
-use crate::hub::handle::{ChatCounters, HubHandle, Snapshot};
+use crate::hub::handle::{ChatCounters, FileCounters, HubHandle, Snapshot};
 use crate::logging::LogHandle;
 use crate::store::Reader;
 use caller::{Caller, Rights};
@@ -44,8 +45,16 @@ pub struct Context {
     pub reader: Reader,
     /// How the hub is.
     pub snapshot: watch::Receiver<Snapshot>,
+    /// What is shared.
+    pub shares: watch::Receiver<Arc<Shares>>,
     /// What the chat port counts.
     pub counters: Arc<ChatCounters>,
+    /// What the file port counts.
+    pub file_counters: Arc<FileCounters>,
+    /// The file port's address.
+    pub files_listen: SocketAddr,
+    /// The configuration file.
+    pub config_file: PathBuf,
     /// The chat port's address.
     pub chat_listen: SocketAddr,
     /// For `node.reload`.

@@ -10,12 +10,14 @@ mod outbox;
 mod reader;
 mod retention;
 mod schema;
+mod shares;
 mod writer;
 
 pub use log::LogStats;
 pub use outbox::Outgoing;
 pub use reader::{Gap, Page, PageRequest, Reader};
 pub use retention::Retention;
+pub use shares::ShareRow;
 pub use writer::{Completion, JobResult, Order, Request, Writer};
 
 use netkit_proto::chat::plain::Encoding;
@@ -113,6 +115,10 @@ pub enum Op {
     CursorRemove(u32, CursorName),
     /// List a user's cursors.
     CursorList(u32),
+    /// Keep a share.
+    ShareAdd(ShareRow),
+    /// Forget a share.
+    ShareRemove(String),
     /// Keep the log within other limits from now on.
     Retain(Retention),
 }
@@ -160,6 +166,8 @@ pub struct Loaded {
     pub outbox: Vec<Outgoing>,
     /// The plain peers that are not answered in UTF-8.
     pub conversations: Vec<(SocketAddr, Encoding, Timestamp)>,
+    /// Directories that were shared while netkitd ran.
+    pub shares: Vec<ShareRow>,
 }
 
 /// Opens the database at `path` and starts both threads. Answers to jobs come from the receiver.
@@ -176,6 +184,7 @@ pub fn open(
         stats: log::stats(&db)?,
         outbox: outbox::load(&db)?,
         conversations: outbox::load_conversations(&db)?,
+        shares: shares::load(&db)?,
     };
     let reader = reader::start(schema::open_reader(path)?)?;
     let (writer, completions) = writer::start(db, loaded.epoch, retention)?;

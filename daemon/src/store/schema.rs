@@ -8,8 +8,9 @@ use rusqlite_migration::{M, MigrationDefinitionError, Migrations};
 use std::path::Path;
 use std::time::Duration;
 
-const MIGRATIONS: &[M<'_>] = &[M::up(
-    "
+const MIGRATIONS: &[M<'_>] = &[
+    M::up(
+        "
     -- The log's state, one row: its epoch, the highest number given, and what is kept.
     CREATE TABLE log (
         one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -65,7 +66,19 @@ const MIGRATIONS: &[M<'_>] = &[M::up(
         PRIMARY KEY (uid, name)
     ) WITHOUT ROWID;
     ",
-)];
+    ),
+    M::up(
+        "
+    -- Directories shared while netkitd ran. access: see hub::shares.
+    CREATE TABLE shares (
+        name TEXT PRIMARY KEY,
+        path BLOB NOT NULL,
+        access TEXT NOT NULL,
+        dot_files INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    ",
+    ),
+];
 
 /// Opens the database for the writer, made and brought up to date where needed.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {

@@ -1,7 +1,9 @@
 //! The writer thread: takes jobs, commits as many as wait in one synced transaction, then answers. Held by the
 //! hub alone.
 
-use super::{Entry, LogStats, Op, Outcome, Outgoing, Retention, StoreError, cursors, log, outbox, retention};
+use super::{
+    Entry, LogStats, Op, Outcome, Outgoing, Retention, StoreError, cursors, log, outbox, retention, shares,
+};
 use crate::limits;
 use netkit_proto::ids::Epoch;
 use netkit_proto::time::Timestamp;
@@ -259,6 +261,8 @@ fn apply(
         Op::CursorMove(at, uid, name, seq) => cursors::set(db, *at, *uid, name, epoch, *seq),
         Op::CursorRemove(uid, name) => cursors::remove(db, *uid, name),
         Op::CursorList(uid) => cursors::list(db, *uid),
+        Op::ShareAdd(share) => shares::insert(db, share).map(|()| Outcome::Done(true)),
+        Op::ShareRemove(name) => shares::remove(db, name).map(|()| Outcome::Done(true)),
         Op::Retain(new) => {
             *limit = *new;
             Ok(Outcome::Done(true))

@@ -40,6 +40,8 @@ pub enum Kind {
     Unavailable,
     /// The configuration file is bad; the one in force stays.
     BadConfig,
+    /// There is one of that name already.
+    Exists,
     /// A word of a newer netkitd.
     #[serde(other)]
     Other,
@@ -66,6 +68,7 @@ impl Kind {
             Kind::EpochChanged => 1007,
             Kind::Unavailable => 1008,
             Kind::BadConfig => 1009,
+            Kind::Exists => 1010,
         }
     }
 }

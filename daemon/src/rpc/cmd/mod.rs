@@ -4,13 +4,16 @@
 mod chat;
 mod cursors;
 mod events;
+mod files;
 mod node;
+mod shares;
 
 use super::dispatch::{Later, Started, by_name, to_json};
 use super::session::{Session, done, failed, no_such_method};
 use netkit_proto::rpc::call::{
     Call, ChatSend, CursorsClose, CursorsCommit, CursorsList, CursorsOpen, CursorsRemove, Discover,
-    EventsPosition, EventsRead, EventsSubscribe, EventsUnsubscribe, NodeReload, NodeStatus,
+    EventsPosition, EventsRead, EventsSubscribe, EventsUnsubscribe, FilesList, NodeReload, NodeStatus,
+    SharesAdd, SharesList, SharesRemove,
 };
 use netkit_proto::rpc::code::Error;
 use serde_json::value::RawValue;
@@ -63,6 +66,10 @@ pub(super) async fn start(session: &mut Session, method: &str, params: Option<&R
         CursorsClose,
         CursorsList,
         CursorsRemove,
+        SharesList,
+        SharesAdd,
+        SharesRemove,
+        FilesList,
         NodeStatus,
         NodeReload,
         Discover,

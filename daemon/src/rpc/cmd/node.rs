@@ -3,7 +3,8 @@
 use super::{Handle, Progress};
 use crate::rpc::session::Session;
 use netkit_proto::rpc::call::{
-    Access, ChatStatus, ControlStatus, Discover, Dropped, LogStatus, NodeReload, NodeStatus, Reloaded, Status,
+    Access, ChatStatus, ControlStatus, Discover, Dropped, FileStatus, LogStatus, NodeReload, NodeStatus,
+    RefusedConnections, Reloaded, Status,
 };
 use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::rpc::schema;
@@ -20,6 +21,7 @@ impl Handle for NodeStatus {
         let hub = context.snapshot.borrow();
         let config = context.config.borrow();
         let drops = &context.counters;
+        let files = &context.file_counters;
         Ok(Progress::Done(Status {
             name: config.node.name.to_string(),
             version: crate::VERSION.to_owned(),
@@ -45,6 +47,18 @@ impl Handle for NodeStatus {
                     saturated: drops.saturated.load(Relaxed),
                     not_allowed: drops.not_allowed.load(Relaxed),
                     not_accepted: drops.not_accepted.load(Relaxed),
+                },
+            },
+            files: FileStatus {
+                listen: context.files_listen.to_string(),
+                shares: context.shares.borrow().iter().count() as u64,
+                open: files.open.load(Relaxed),
+                served: files.served.load(Relaxed),
+                bytes: files.bytes.load(Relaxed),
+                refused: RefusedConnections {
+                    not_allowed: files.not_allowed.load(Relaxed),
+                    busy: files.busy.load(Relaxed),
+                    silent: files.evicted.load(Relaxed),
                 },
             },
             control: ControlStatus {

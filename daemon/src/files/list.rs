@@ -1,0 +1,121 @@
+//! What a shared directory holds. Blocks.
+
+use super::root::{Kind, Stamp, kind_of};
+use super::share::Share;
+use netkit_proto::files::listing::{EntryKind, ListEntry};
+use netkit_proto::path::SafePath;
+use rustix::fs::{AtFlags, Dir, statat};
+use rustix::io::Errno;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+/// An entry that may be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirEntry {
+    /// Its name as the file system has it.
+    pub name: Vec<u8>,
+    /// What it is.
+    pub kind: Kind,
+    /// Its size and times.
+    pub stamp: Stamp,
+    /// It is a link to what the rest says.
+    pub is_link: bool,
+}
+
+impl From<&DirEntry> for ListEntry {
+    fn from(entry: &DirEntry) -> ListEntry {
+        let kind = match entry.kind {
+            Kind::Dir => EntryKind::Dir,
+            Kind::File => EntryKind::File,
+        };
+        ListEntry::new(&entry.name, kind, Some(entry.stamp.size), Some(entry.stamp.modified_at()))
+    }
+}
+
+/// The entries that `share` shows of a directory that it opened, at most `most`: directories first, each kind by name;
+/// and whether there are more. A link is shown as what it leads to, if that is beneath the share.
+///
+/// # Errors
+/// What the file system says.
+pub fn list(
+    share: &Share,
+    path: &SafePath,
+    directory: OwnedFd,
+    most: usize,
+) -> io::Result<(Vec<DirEntry>, bool)> {
+    let mut entries = Vec::new();
+    let mut truncated = false;
+    let at = directory.as_fd().try_clone_to_owned()?;
+    for entry in Dir::new(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if matches!(name, b"." | b"..") || !share.shows(name) {
+            continue;
+        }
+        if entries.len() == most {
+            truncated = true;
+            break;
+        }
+        // One that vanished since is not there.
+        let stat = match statat(&at, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let kind = kind_of(&stat);
+        let is_link = kind.is_none();
+        let (kind, stamp) = match kind {
+            Some(kind) => (kind, Stamp::from(&stat)),
+            None => match path.join(name).map_err(io::Error::other).and_then(|path| share.open(&path)) {
+                Ok(super::Opened::File(file)) => (Kind::File, file.stamp),
+                Ok(super::Opened::Dir(dir)) => (Kind::Dir, Stamp::from(&rustix::fs::fstat(&dir)?)),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            },
+        };
+        entries.push(DirEntry { name: name.to_vec(), kind, stamp, is_link });
+    }
+    entries.sort_by(|a, b| (a.kind == Kind::File, &a.name).cmp(&(b.kind == Kind::File, &b.name)));
+    Ok((entries, truncated))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Access, Opened};
+    use super::*;
+
+    #[test]
+    fn shows_what_can_be_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir(at("zdir")).unwrap();
+        for (name, content) in [("b", "12"), ("a", ""), (".hidden", ""), (".netkit-1.part", "")] {
+            std::fs::write(at(name), content).unwrap();
+        }
+        std::os::unix::fs::symlink("b", at("link")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", at("out")).unwrap();
+        let mut share = Share {
+            name: "s".into(),
+            path: dir.path().into(),
+            access: Access::Public,
+            dot_files: false,
+            configured: false,
+        };
+        let names = |share: &Share| -> Vec<(String, Kind, u64)> {
+            let Ok(Opened::Dir(directory)) = share.open(&SafePath::root()) else { panic!() };
+            let (entries, truncated) = list(share, &SafePath::root(), directory, 100).unwrap();
+            assert!(!truncated);
+            let shown = |e: DirEntry| (String::from_utf8(e.name).unwrap(), e.kind, e.stamp.size);
+            entries
+                .into_iter()
+                .map(shown)
+                .map(|(n, k, s)| (n, k, if k == Kind::Dir { 0 } else { s }))
+                .collect()
+        };
+        let file = |name: &str, size| (name.to_owned(), Kind::File, size);
+        let all = [("zdir".to_owned(), Kind::Dir, 0), file("a", 0), file("b", 2), file("link", 2)];
+        assert_eq!(names(&share), all);
+        share.dot_files = true;
+        assert_eq!(names(&share).len(), 5, "the dot file, too; never a download under way");
+    }
+}

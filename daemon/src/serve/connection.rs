@@ -1,0 +1,242 @@
+//! One connection: waits for its first bytes, finds out what it speaks, and hands it to that face. Every phase has a
+//! deadline; what a client may hold while it is silent is next to nothing.
+
+use super::bare;
+use super::http;
+use super::listener::Ends;
+use super::permits::{Permits, Silent, Waiting};
+use super::stream::Stream;
+use crate::config::Config;
+use crate::files::{Buffers, Shares};
+use crate::hub::handle::FileCounters;
+use crate::limits;
+use netkit_proto::files::start::{Start, classify};
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+/// What connections work with.
+#[derive(Debug)]
+pub(super) struct Site {
+    config: watch::Receiver<Arc<Config>>,
+    shares: watch::Receiver<Arc<Shares>>,
+    pub counters: Arc<FileCounters>,
+    pub buffers: Arc<Buffers>,
+    pub archives: Arc<Permits>,
+    pub listings: Arc<Permits>,
+    silent: Arc<Silent>,
+    permits: Arc<Permits>,
+}
+
+impl Site {
+    pub(super) fn new(ends: Ends) -> Site {
+        // A client that is served takes two: its connection and its file.
+        let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+        let descriptors =
+            usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(limits::OTHER_DESCRIPTORS);
+        Site {
+            config: ends.config,
+            shares: ends.shares,
+            counters: ends.counters,
+            buffers: Arc::default(),
+            archives: Arc::new(Permits::new(limits::ARCHIVES)),
+            listings: Arc::new(Permits::new(limits::LISTINGS)),
+            silent: Arc::new(Silent::new(limits::SILENT.min(descriptors / 4))),
+            permits: Arc::new(Permits::new(limits::SERVING.min(descriptors / 4))),
+        }
+    }
+
+    /// What is in force now.
+    pub(super) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.borrow())
+    }
+
+    /// What is shared now.
+    pub(super) fn shares(&self) -> Arc<Shares> {
+        Arc::clone(&self.shares.borrow())
+    }
+}
+
+/// Counts a connection while it is open.
+struct Open<'a>(&'a FileCounters);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
+    }
+}
+
+/// What a connection speaks.
+#[derive(Debug, PartialEq, Eq)]
+enum Face {
+    Http,
+    /// The name that was asked for.
+    Bare(Vec<u8>),
+}
+
+/// Serves a connection to its end.
+pub(super) async fn run(stream: TcpStream, from: IpAddr, site: Arc<Site>) {
+    site.counters.open.fetch_add(1, Relaxed);
+    let _open = Open(&site.counters);
+    if let Err(error) = serve(stream, from, &site).await {
+        tracing::debug!(%from, %error, "a connection to the file port broke off");
+    }
+}
+
+async fn serve(stream: TcpStream, from: IpAddr, site: &Arc<Site>) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut stream = Stream::new(stream);
+    let mut first = Vec::new();
+    let patience = if site.config().files.plain { limits::SILENCE } else { limits::REQUEST_HEAD };
+    let (waiting, evicted) = site.silent.enter();
+    site.counters.evicted.fetch_add(u64::from(evicted), Relaxed);
+    if !first_bytes(&mut stream, &mut first, patience, waiting).await? {
+        return Ok(()); // it left, or had its time
+    }
+    let Some(_permit) = site.permits.take(from) else {
+        site.counters.busy.fetch_add(1, Relaxed);
+        if classify(&first, true) == Start::Http {
+            stream.write_all(http::BUSY).await?;
+            stream.reset().clear();
+        }
+        return Ok(()); // no waiting for who has no permit; a bare name is reset
+    };
+    let config = site.config();
+    let face = face(&mut stream, &mut first).await?;
+    let face = face.filter(|face| match face {
+        Face::Http => config.files.http,
+        Face::Bare(_) => config.files.plain,
+    });
+    let Some(face) = face else {
+        return Ok(()); // a language that is not spoken here
+    };
+    match face {
+        Face::Http if first.starts_with(b"PRI") => {
+            stream.write_all(http::NOT_HTTP_2).await?;
+            stream.finish().await;
+            Ok(())
+        }
+        Face::Http => http::serve(stream.rewound(first), from, Arc::clone(site)).await,
+        Face::Bare(name) => bare::serve(stream, &name, site).await,
+    }
+}
+
+/// Waits for the first bytes, which may take long while the tutorial's clients are served.
+async fn first_bytes(
+    stream: &mut (impl AsyncRead + Unpin),
+    first: &mut Vec<u8>,
+    patience: Duration,
+    waiting: Waiting,
+) -> io::Result<bool> {
+    tokio::select! {
+        read = stream.read_buf(first) => Ok(read? > 0),
+        () = waiting.evicted() => Ok(false),
+        () = tokio::time::sleep(patience) => Ok(false),
+    }
+}
+
+/// Reads until it is clear what the connection speaks; `None`: nothing that makes sense.
+async fn face(stream: &mut (impl AsyncRead + Unpin), first: &mut Vec<u8>) -> io::Result<Option<Face>> {
+    let deadline = Instant::now() + limits::REQUEST_HEAD;
+    let mut ended = false;
+    loop {
+        let pause = match classify(first, ended) {
+            Start::Http => return Ok(Some(Face::Http)),
+            Start::CompleteName(len) => {
+                first.truncate(len);
+                return Ok(Some(Face::Bare(std::mem::take(first))));
+            }
+            Start::Tls | Start::TooLong | Start::Silent => return Ok(None),
+            Start::Undecided => Duration::MAX,
+            Start::Name => limits::NAME_PAUSE,
+        };
+        let until = Instant::now().checked_add(pause).map_or(deadline, |at| at.min(deadline));
+        match timeout_at(until, stream.read_buf(first)).await {
+            Ok(read) => ended = read? == 0,
+            Err(_) => ended = true, // nothing more is waited for
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::sleep;
+
+    /// What a client speaks that writes each piece after a pause, on a clock that moves when all wait; and how long
+    /// it took to find out.
+    async fn spoken(pieces: &[(u64, &[u8])], closes: bool) -> (Option<Face>, Duration) {
+        let (mut client, mut server) = tokio::io::duplex(1 << 16);
+        let pieces: Vec<(u64, Vec<u8>)> = pieces.iter().map(|(ms, piece)| (*ms, piece.to_vec())).collect();
+        let writing = tokio::spawn(async move {
+            for (pause, piece) in pieces {
+                sleep(Duration::from_millis(pause)).await;
+                client.write_all(&piece).await.unwrap();
+            }
+            if closes {
+                client.shutdown().await.unwrap();
+            }
+            client
+        });
+        let (began, mut first) = (Instant::now(), Vec::new());
+        let (waiting, _) = Arc::new(Silent::new(1)).enter();
+        let face = match first_bytes(&mut server, &mut first, limits::SILENCE, waiting).await.unwrap() {
+            true => face(&mut server, &mut first).await.unwrap(),
+            false => None,
+        };
+        let took = began.elapsed();
+        writing.abort();
+        (face, took)
+    }
+
+    fn bare(name: &[u8]) -> Option<Face> {
+        Some(Face::Bare(name.to_vec()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_tutorials_client_may_think_before_it_asks() {
+        let (face, took) = spoken(&[(30_000, b"notes.txt")], false).await;
+        assert_eq!((face, took), (bare(b"notes.txt"), Duration::from_secs(30) + limits::NAME_PAUSE));
+        let (face, _) = spoken(&[(10, b"notes"), (50, b".txt")], false).await;
+        assert_eq!(face, bare(b"notes.txt"), "in pieces");
+        let (face, took) = spoken(&[(0, b"notes.txt\r\n")], false).await;
+        assert_eq!((face, took), (bare(b"notes.txt"), Duration::ZERO), "a newline ends it at once");
+        let (face, took) = spoken(&[(0, b"notes.txt")], true).await;
+        assert_eq!((face, took), (bare(b"notes.txt"), Duration::ZERO), "so does the end");
+        let (face, took) = spoken(&[(400_000, b"late")], false).await;
+        assert_eq!((face, took), (None, limits::SILENCE));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn http_may_come_in_any_pieces() {
+        let head = b"GET /share/file HTTP/1.1\r\n";
+        for cut in 1..head.len() {
+            let (face, _) = spoken(&[(0, &head[..cut]), (5_000, &head[cut..])], false).await;
+            assert_eq!(face, Some(Face::Http), "cut at {cut}");
+        }
+        let (face, took) = spoken(&[(0, b"GET")], false).await;
+        assert_eq!((face, took), (bare(b"GET"), limits::REQUEST_HEAD), "what never becomes HTTP is a name");
+        let drip: Vec<(u64, &[u8])> = b"GET".iter().map(|b| (90, std::slice::from_ref(b))).collect();
+        assert_eq!(spoken(&drip, true).await.0, bare(b"GET"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_request_is_not_waited_for() {
+        assert_eq!(spoken(&[(0, b"\x16\x03\x01\x02")], false).await, (None, Duration::ZERO));
+        assert_eq!(spoken(&[(0, &[b'x'; 5000])], false).await, (None, Duration::ZERO));
+        assert_eq!(spoken(&[], true).await, (None, Duration::ZERO));
+        // A name that drips for ever ends at the deadline.
+        let drip: Vec<(u64, &[u8])> = (0..1000).map(|_| (90, &b"x"[..])).collect();
+        let (face, took) = spoken(&drip, false).await;
+        assert!(
+            matches!(face, Some(Face::Bare(_))) && took <= limits::REQUEST_HEAD + limits::NAME_PAUSE,
+            "{took:?}"
+        );
+    }
+}

@@ -1,0 +1,215 @@
+//! The HTTP/1.1 face: files, listings and archives of the public shares, read-only.
+
+use super::body::{Body, Counting};
+use super::conditions::{self, Verdict};
+use super::connection::Site;
+use super::pages;
+use super::stream::{Reset, Stream};
+use super::{tar, target};
+use crate::files::{FileStream, OpenFile, Opened, Share, list};
+use crate::limits;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use netkit_proto::path::SafePath;
+use std::convert::Infallible;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use target::{Place, Target};
+
+/// Said to a client whose address has its share of permits.
+pub(super) const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 2\r\n\
+    Content-Type: text/plain\r\nContent-Length: 36\r\n\r\ntoo many connections from your side\n";
+
+/// Said to a client that begins with HTTP/2 (RFC 9113, section 3.4), which this port does not speak.
+pub(super) const NOT_HTTP_2: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\nConnection: close\r\n\
+    Content-Type: text/plain\r\nContent-Length: 24\r\n\r\nHTTP/1.1 is spoken here\n";
+
+/// Serves the requests of a connection.
+pub(super) async fn serve(stream: Stream, from: IpAddr, site: Arc<Site>) -> io::Result<()> {
+    let reset = stream.reset();
+    reset.clear(); // what has a length or chunks tells by itself that it broke off
+    let answer = service_fn(move |request| {
+        let (site, reset) = (Arc::clone(&site), reset.clone());
+        async move {
+            let response = answer(&site, from, &reset, &request).await;
+            tracing::debug!(%from, method = %request.method(), status = response.status().as_u16(), "answered");
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let ended = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::REQUEST_HEAD)
+        .max_buf_size(limits::REQUEST_BYTES)
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), answer)
+        .without_shutdown()
+        .await
+        .map_err(io::Error::other)?;
+    ended.io.into_inner().finish_unless_reset().await;
+    Ok(())
+}
+
+/// Why a request is not answered by what it asked for.
+struct Refusal(StatusCode, &'static str);
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Refusal {
+        if error.kind() == io::ErrorKind::NotFound {
+            return NOT_FOUND;
+        }
+        tracing::debug!(%error, "a shared file can't be read");
+        Refusal(StatusCode::INTERNAL_SERVER_ERROR, "it can't be read at present")
+    }
+}
+
+/// Listings and archives cost memory and threads.
+const TOO_MANY: Refusal =
+    Refusal(StatusCode::SERVICE_UNAVAILABLE, "too many of these are made at once; try again in a moment");
+
+/// Also what is there and may not be seen.
+const NOT_FOUND: Refusal = Refusal(StatusCode::NOT_FOUND, "there is nothing here");
+
+async fn answer(
+    site: &Arc<Site>,
+    from: IpAddr,
+    reset: &Reset,
+    request: &Request<Incoming>,
+) -> Response<Body> {
+    let mut response = match respond(site, from, reset, request).await {
+        Ok(response) => response,
+        Err(Refusal(status, why)) => {
+            let mut response = pages::text(status, format!("{why}\n"));
+            if status == StatusCode::METHOD_NOT_ALLOWED {
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            }
+            response
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::SERVER, HeaderValue::from_static("netkit"));
+    response
+}
+
+async fn respond(
+    site: &Arc<Site>,
+    from: IpAddr,
+    reset: &Reset,
+    request: &Request<Incoming>,
+) -> Result<Response<Body>, Refusal> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "files are only read here"));
+    }
+    check_host(site, request)?;
+    let target = Target::of(request.uri()).ok_or(NOT_FOUND)?;
+    let shares = site.shares();
+    let (name, path) = match target.place {
+        Place::Style => return Ok(pages::style()),
+        Place::Root => {
+            let names = shares.public().map(|share| share.name.as_str());
+            return Ok(pages::shares(request.headers(), &site.config().node.name, names));
+        }
+        Place::In { share, ref path } => (share, path.clone()),
+    };
+    let share = shares.public().find(|share| share.name.as_bytes() == name).ok_or(NOT_FOUND)?;
+    let share = Arc::clone(share);
+    let opened = match share.open_cached(&path) {
+        Some(opened) => opened?,
+        None => open(Arc::clone(&share), path.clone()).await?,
+    };
+    match opened {
+        Opened::File(_) if target.trailing_slash => Err(NOT_FOUND),
+        Opened::File(file) => Ok(send_file(site, reset, request, &path, file)),
+        Opened::Dir(_) if !target.trailing_slash => Ok(pages::redirect_to_directory(request.uri())),
+        Opened::Dir(_) if target.archive => {
+            let counting = counting(site, reset);
+            let is_head = request.method() == Method::HEAD;
+            if request.version() == Version::HTTP_10 {
+                // Only chunks tell an archive that broke off from a whole one.
+                return Err(Refusal(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "archives need HTTP/1.1"));
+            }
+            tar::respond(site, from, share, path, counting, is_head).ok_or(TOO_MANY)
+        }
+        Opened::Dir(directory) => {
+            let permit = site.listings.take(from).ok_or(TOO_MANY)?;
+            let (of, at) = (Arc::clone(&share), path.clone());
+            let listed =
+                tokio::task::spawn_blocking(move || list(&of, &at, directory, limits::LISTING)).await;
+            let (entries, truncated) = listed.map_err(io::Error::other)??;
+            let page = pages::directory(request.headers(), &share.name, &path, &entries, truncated);
+            Ok(page.map(|body| body.holding(permit)))
+        }
+    }
+}
+
+async fn open(share: Arc<Share>, path: SafePath) -> io::Result<Opened> {
+    tokio::task::spawn_blocking(move || share.open(&path)).await.map_err(io::Error::other)?
+}
+
+fn counting(site: &Site, reset: &Reset) -> Counting {
+    Counting { counters: Arc::clone(&site.counters), reset: reset.clone() }
+}
+
+/// A page of another site must not read files through its visitor's browser by a name of its own for our address (DNS
+/// rebinding): only names that are ours are answered to.
+fn check_host(site: &Site, request: &Request<Incoming>) -> Result<(), Refusal> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (host, second) = (hosts.next(), hosts.next());
+    let is_old = request.version() == Version::HTTP_10; // no browser
+    if second.is_some() || (host.is_none() && !is_old) {
+        return Err(Refusal(StatusCode::BAD_REQUEST, "a request has one Host"));
+    }
+    let config = site.config();
+    let ours = |host: &str| target::is_our_host(host, config.node.name.as_str(), &config.files.hosts);
+    let named = request.uri().authority().is_none_or(|authority| ours(authority.as_str()));
+    if named && host.is_none_or(|host| host.to_str().is_ok_and(ours)) {
+        return Ok(());
+    }
+    Err(Refusal(
+        StatusCode::MISDIRECTED_REQUEST,
+        "this box is not known by that name; use its address, or add the name to files.hosts",
+    ))
+}
+
+fn send_file(
+    site: &Site,
+    reset: &Reset,
+    request: &Request<Incoming>,
+    path: &SafePath,
+    file: OpenFile,
+) -> Response<Body> {
+    let (stamp, size) = (file.stamp, file.stamp.size);
+    let verdict = conditions::judge(request.headers(), &stamp);
+    let mut response = Response::builder()
+        .header(header::ETAG, conditions::etag(&stamp))
+        .header(header::LAST_MODIFIED, httpdate::fmt_http_date(conditions::last_modified(&stamp)))
+        .header(header::ACCEPT_RANGES, "bytes");
+    let range = match verdict {
+        Verdict::NotModified => {
+            return pages::built(response.status(StatusCode::NOT_MODIFIED), Body::empty());
+        }
+        Verdict::Unsatisfiable => {
+            let response = response.status(StatusCode::RANGE_NOT_SATISFIABLE);
+            let response = response.header(header::CONTENT_RANGE, format!("bytes */{size}"));
+            return pages::built(response, Body::empty());
+        }
+        Verdict::Whole => 0..size,
+        Verdict::Part(range) => {
+            let (first, last) = (range.start, range.end - 1);
+            response = response.status(StatusCode::PARTIAL_CONTENT);
+            response = response.header(header::CONTENT_RANGE, format!("bytes {first}-{last}/{size}"));
+            range
+        }
+    };
+    let response = pages::for_file(response, path.file_name().unwrap_or_default())
+        .header(header::CONTENT_LENGTH, range.end - range.start);
+    if request.method() == Method::HEAD {
+        return pages::built(response, Body::empty());
+    }
+    pages::built(response, Body::file(FileStream::new(file, range, &site.buffers), counting(site, reset)))
+}

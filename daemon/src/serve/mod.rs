@@ -1,0 +1,17 @@
+//! The file port: one TCP listener for everybody who fetches files. `listener` accepts, `permits` shares out, `connection`
+//! finds out what a client speaks; `bare` answers the tutorial's file name, `http` everything else. Runs on a runtime of
+//! its own: a crowd of downloads delays neither chat nor control.
+
+mod bare;
+mod body;
+mod conditions;
+mod connection;
+mod http;
+mod listener;
+mod pages;
+mod permits;
+mod stream;
+mod tar;
+mod target;
+
+pub use listener::{Ends, FilePort};

@@ -1,0 +1,111 @@
+//! The methods of the control socket: for each, the type of its parameters, of its answer, and who may call it.
+//! Parameters are objects, by name; an unknown name is refused.
+
+macro_rules! plain_data {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $field:ident: $ty:ty,)* })*) => {
+        $(#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        $(#[$doc])*
+        pub struct $name { $($(#[$attr])* pub $field: $ty,)* })*
+    };
+}
+use plain_data;
+
+mod chat;
+mod cursors;
+mod events;
+mod node;
+mod shares;
+
+pub use chat::{ChatSend, Sent};
+pub use cursors::{
+    Cursor, CursorList, CursorOpened, CursorsClose, CursorsCommit, CursorsList, CursorsOpen, CursorsRemove,
+};
+pub use events::{
+    Delivery, EventsPosition, EventsRead, EventsSubscribe, EventsUnsubscribe, Page, Position, Subscribed,
+};
+pub use node::{
+    ChatStatus, ControlStatus, Discover, Dropped, Empty, FileStatus, LogStatus, NodeReload, NodeStatus,
+    RefusedConnections, Reloaded, Status,
+};
+pub use shares::{FilesList, Share, ShareAccess, ShareList, SharesAdd, SharesList, SharesRemove};
+
+use crate::files::listing::Listing;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// What a caller may do. Operators may do all that readers may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Sees what arrived and how things are.
+    Reader,
+    /// Also sends and changes.
+    Operator,
+}
+
+/// A method, named by the type of its parameters.
+pub trait Call: Serialize + DeserializeOwned {
+    /// Its name on the wire, `noun.verb`.
+    const METHOD: &'static str;
+    /// Who may call it.
+    const ACCESS: Access;
+    /// What it is for, in one line.
+    const SUMMARY: &'static str;
+    /// What it answers.
+    type Answer: Serialize + DeserializeOwned;
+}
+
+macro_rules! calls {
+    ($($params:ident => $method:literal, $access:ident, $answer:ty, $summary:literal;)*) => {
+        $(impl Call for $params {
+            const METHOD: &'static str = $method;
+            const ACCESS: Access = Access::$access;
+            const SUMMARY: &'static str = $summary;
+            type Answer = $answer;
+        })*
+        /// Hands every method's parameter type to `visitor`.
+        #[cfg(feature = "schema")]
+        pub(super) fn for_each(visitor: &mut super::schema::Visitor) {
+            $(visitor.visit::<$params>();)*
+        }
+    };
+}
+
+calls! {
+    ChatSend => "chat.send", Operator, Sent,
+        "Commits a message and sends it; answers once it is on disk.";
+    EventsRead => "events.read", Reader, Page,
+        "Reads a page of the log.";
+    EventsSubscribe => "events.subscribe", Reader, Subscribed,
+        "Delivers every event after a place, those of the past first, as notifications events.event.";
+    EventsPosition => "events.position", Reader, Position,
+        "How far a subscription of this session is; what it delivered up to there came before this answer.";
+    EventsUnsubscribe => "events.unsubscribe", Reader, Empty,
+        "Ends a subscription of this session.";
+    CursorsOpen => "cursors.open", Reader, CursorOpened,
+        "Takes hold of a named place in the log until the session ends.";
+    CursorsCommit => "cursors.commit", Reader, Empty,
+        "Moves a cursor held by this session; answers once the move is on disk.";
+    CursorsClose => "cursors.close", Reader, Empty,
+        "Lets go of a cursor held by this session.";
+    CursorsList => "cursors.list", Reader, CursorList,
+        "Lists the caller's cursors.";
+    CursorsRemove => "cursors.remove", Reader, Empty,
+        "Forgets a cursor of the caller's.";
+    SharesList => "shares.list", Reader, ShareList,
+        "What is shared.";
+    SharesAdd => "shares.add", Operator, Empty,
+        "Shares a directory, from now on and after a restart.";
+    SharesRemove => "shares.remove", Operator, Empty,
+        "Ends a share that was added; what is being sent of it goes on.";
+    FilesList => "files.list", Reader, Listing,
+        "Lists a directory in our own shares.";
+    NodeStatus => "node.status", Reader, Status,
+        "How netkitd is doing.";
+    NodeReload => "node.reload", Operator, Reloaded,
+        "Reads the configuration again, as SIGHUP does.";
+    Discover => "rpc.discover", Reader, serde_json::Value,
+        "This interface as an OpenRPC document.";
+}
