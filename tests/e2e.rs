@@ -12,6 +12,12 @@ mod chat;
 mod control;
 /// Cursors, and what survives a restart, a crash, a full disk and retention.
 mod durable;
+/// Files by HTTP and by bare name, whole and in parts, to clients of every kind.
+mod files;
+/// Files under load: slow clients, silent ones, many of them, files that change.
+mod files_crowd;
+/// What of a share is shown, under which names and to whom; and what nobody is served.
+mod files_shown;
 /// Chat with plain peers: the tutorial's, netcat, hostile ones.
 mod plain;
 /// netkitd as a process: configuration, signals, one instance, units.
@@ -20,5 +26,7 @@ mod process;
 mod rights;
 /// `netkitctl send`: what it takes, what it promises, how it ends.
 mod send;
+/// What is shared: by the configuration and by `share`, and what `ls` shows.
+mod shares;
 /// `netkitctl tail`: what it selects and prints, how it ends.
 mod tail;

@@ -25,6 +25,7 @@ fn a_bad_configuration_is_told_with_its_place_and_ends_with_78() {
         ("[files]", "[retention]\nage = \"soon\"\n[files]", &["soon"]),
         ("[files]", "[[share]]\nname = \".hidden\"\npath = \"/srv\"\n[files]", &[".hidden"]),
         ("[files]", "[[share]]\nname = \"x\"\npath = \"relative\"\n[files]", &["relative"]),
+        ("[files]", "[[share]]\nname = \"x\"\npath = \"/\"\n[files]", &["state_dir"]),
         ("[files]", "[files", &["netkitd.toml:"]),
         ("name = \"box\"", "name = \"a:b\"", &["a:b"]),
     ] {

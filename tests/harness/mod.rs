@@ -2,12 +2,14 @@
 
 mod command;
 mod control;
+mod fetch;
 mod needs;
 mod node;
 mod peer;
 
 pub use command::{Ended, Running, command};
 pub use control::Control;
+pub use fetch::{Answer, connect, fetch_bare, http, parse, raw};
 pub use needs::{has_program, is_root, may_skip};
 pub use node::{Node, NodeBuilder};
 pub use peer::Peer;

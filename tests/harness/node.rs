@@ -13,6 +13,7 @@ use tempfile::TempDir;
 pub struct NodeBuilder {
     control: String,
     chat: String,
+    files: String,
     rest: String,
     listen: Option<&'static str>,
     state: Option<PathBuf>,
@@ -29,6 +30,12 @@ impl NodeBuilder {
     /// Lines of `[chat]`.
     pub fn chat(mut self, lines: &str) -> NodeBuilder {
         self.chat = lines.to_owned();
+        self
+    }
+
+    /// Lines of `[files]`.
+    pub fn files(mut self, lines: &str) -> NodeBuilder {
+        self.files = lines.to_owned();
         self
     }
 
@@ -65,11 +72,12 @@ impl NodeBuilder {
         let state = self.state.map_or_else(|| at("state"), |path| path.display().to_string());
         let text = format!(
             "[node]\nname = \"box\"\nstate_dir = \"{state}\"\n[control]\nsocket = \"{}\"\n{}\n\
-             [chat]\nlisten = \"{}\"\n{}\n[files]\nlisten = \"127.0.0.1:0\"\n{}\n",
+             [chat]\nlisten = \"{}\"\n{}\n[files]\nlisten = \"127.0.0.1:0\"\n{}\n{}\n",
             at("netkitd.sock"),
             self.control,
             self.listen.unwrap_or("127.0.0.1:0"),
             self.chat,
+            self.files,
             self.rest,
         );
         std::fs::write(dir.path().join("netkitd.toml"), text).unwrap();
@@ -171,6 +179,11 @@ impl Node {
     /// Where the chat port listens now.
     pub fn chat(&self) -> SocketAddr {
         self.status()["chat"]["listen"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Where the file port listens now.
+    pub fn files(&self) -> SocketAddr {
+        self.status()["files"]["listen"].as_str().unwrap().parse().unwrap()
     }
 
     /// How plain peers are sent to: `udp://…`.
