@@ -43,11 +43,16 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts a netkitd with the default configuration but for where it listens and keeps its state.
     pub(crate) fn start() -> Result<Daemon> {
+        Daemon::start_with("")
+    }
+
+    /// The same with further sections of the configuration.
+    pub(crate) fn start_with(sections: &str) -> Result<Daemon> {
         let dir = TempDir::with_prefix("netkit-bench-").context("cannot make a temporary directory")?;
         let at = dir.path().display();
         let config = format!(
             "[node]\nstate_dir = \"{at}/state\"\n[control]\nsocket = \"{at}/netkitd.sock\"\n\
-             [chat]\nlisten = \"127.0.0.1:0\"\n[files]\nlisten = \"127.0.0.1:0\"\n"
+             [chat]\nlisten = \"127.0.0.1:0\"\n[files]\nlisten = \"127.0.0.1:0\"\n{sections}"
         );
         let file = dir.path().join("config.toml");
         fs::write(&file, config).context("cannot write the configuration")?;
@@ -118,9 +123,20 @@ impl Control {
 
     /// Where it takes datagrams.
     pub(crate) fn chat_address(&mut self) -> Result<SocketAddr> {
+        self.address("chat")
+    }
+
+    /// Where it serves files.
+    pub(crate) fn files_address(&mut self) -> Result<SocketAddr> {
+        self.address("files")
+    }
+
+    fn address(&mut self, port: &str) -> Result<SocketAddr> {
         let status = self.status()?;
-        let listen = status["chat"]["listen"].as_str().context("node.status names no chat address")?;
-        listen.parse().with_context(|| format!("cannot read the chat address {listen}"))
+        let listen = status[port]["listen"]
+            .as_str()
+            .with_context(|| format!("node.status names no {port} address"))?;
+        listen.parse().with_context(|| format!("cannot read the {port} address {listen}"))
     }
 }
 

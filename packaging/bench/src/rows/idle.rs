@@ -32,7 +32,7 @@ fn round() -> Result<[f64; 2]> {
 }
 
 /// The number in a line of `/proc/PID/status`.
-fn field(status: &str, name: &str) -> Result<f64> {
+pub(super) fn field(status: &str, name: &str) -> Result<f64> {
     let value = status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next());
     value.with_context(|| format!("no {name} in the process's status"))?.parse().context("not a number")
 }

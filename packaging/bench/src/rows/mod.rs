@@ -1,11 +1,14 @@
 //! The rows of the bench, one module each. Called by `main`; a new row is a module, a variant and an arm here.
 
+mod crowd;
 pub(crate) mod echo;
+mod fetch;
 mod idle;
 mod intake;
 mod receivers;
 mod rpc;
 mod sender;
+mod servers;
 mod status;
 
 use crate::report::Line;
@@ -25,6 +28,10 @@ pub(crate) enum Row {
     Idle,
     /// Datagrams offered and stored
     Intake,
+    /// One large file by curl
+    Fetch,
+    /// A thousand clients at once
+    Crowd,
 }
 
 impl fmt::Display for Row {
@@ -34,6 +41,8 @@ impl fmt::Display for Row {
             Row::Status => status::ROW,
             Row::Idle => idle::ROW,
             Row::Intake => intake::ROW,
+            Row::Fetch => fetch::ROW,
+            Row::Crowd => crowd::ROW,
         })
     }
 }
@@ -62,5 +71,7 @@ pub(crate) fn run(row: Row, plan: &Plan) -> Result<Vec<Line>> {
         Row::Status => status::run(plan),
         Row::Idle => idle::run(plan),
         Row::Intake => intake::run(plan),
+        Row::Fetch => fetch::run(plan),
+        Row::Crowd => crowd::run(plan),
     }
 }
