@@ -3,19 +3,18 @@
 
 use super::Context;
 use super::caller::Caller;
-use super::cmd;
-use super::dispatch::{self, Answer, Methods, Outcome, Started};
+use super::cmd::Session;
+use super::dispatch::{self, Answer};
 use super::subscriptions::{CaughtUp, Subscriptions};
 use crate::hub::handle::SessionId;
 use crate::limits;
 use crate::store::StoreError;
 use netkit_proto::limits as wire;
 use netkit_proto::rpc::call::Access;
-use netkit_proto::rpc::code::{Error, Kind};
+use netkit_proto::rpc::code::Error;
 use netkit_proto::rpc::line::{Line, LineBuffer};
 use netkit_proto::rpc::message;
 use rustix::net::{RecvFlags, recv};
-use serde_json::value::RawValue;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::pin;
@@ -25,25 +24,11 @@ use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// What the methods of a session work with.
-pub(super) struct Session {
-    pub context: Arc<Context>,
-    pub id: SessionId,
-    pub caller: Caller,
-    pub subscriptions: Subscriptions,
-}
-
 /// What a session waited for.
 enum Finished {
     Call(Option<String>),
     LargeCall(Option<String>),
     Read(Result<CaughtUp, StoreError>),
-}
-
-impl Methods for Session {
-    async fn start(&mut self, method: &str, params: Option<&RawValue>) -> Started {
-        cmd::start(self, method, params).await
-    }
 }
 
 /// Serves a connection until its client leaves or `stop`; then lets go of what the session held.
@@ -243,23 +228,4 @@ impl Connection {
             self.stream.writable().await?;
         }
     }
-}
-
-/// A call that fails at once.
-pub(super) fn failed(error: Error) -> Started {
-    Started::Done(Err(error))
-}
-
-/// A call for a method that does not exist.
-pub(super) fn no_such_method(method: &str) -> Started {
-    let shown: String = method.chars().take(100).collect();
-    failed(
-        Error::new(Kind::MethodNotFound, format_args!("there is no method {shown:?}"))
-            .hint("rpc.discover lists the methods"),
-    )
-}
-
-/// A result that is there at once.
-pub(super) fn done(outcome: Outcome) -> Started {
-    Started::Done(outcome)
 }

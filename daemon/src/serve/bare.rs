@@ -1,6 +1,6 @@
 //! The tutorial's face: a bare file name is answered by the file's bytes, or by `no_file`.
 
-use super::connection::Site;
+use super::site::Site;
 use super::stream::Stream;
 use crate::files::{FileStream, OpenFile, Opened};
 use netkit_proto::files::plain::{NO_FILE, paths_of};

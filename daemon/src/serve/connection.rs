@@ -3,11 +3,9 @@
 
 use super::bare;
 use super::http;
-use super::listener::Ends;
-use super::permits::{Permits, Silent, Waiting};
+use super::permits::Waiting;
+use super::site::Site;
 use super::stream::Stream;
-use crate::config::Config;
-use crate::files::{Buffers, Shares};
 use crate::hub::handle::FileCounters;
 use crate::limits;
 use netkit_proto::files::start::{Start, classify};
@@ -18,50 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
-
-/// What connections work with.
-#[derive(Debug)]
-pub(super) struct Site {
-    config: watch::Receiver<Arc<Config>>,
-    shares: watch::Receiver<Arc<Shares>>,
-    pub counters: Arc<FileCounters>,
-    pub buffers: Arc<Buffers>,
-    pub archives: Arc<Permits>,
-    pub listings: Arc<Permits>,
-    silent: Arc<Silent>,
-    permits: Arc<Permits>,
-}
-
-impl Site {
-    pub(super) fn new(ends: Ends) -> Site {
-        // A client that is served takes two: its connection and its file.
-        let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
-        let descriptors =
-            usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(limits::OTHER_DESCRIPTORS);
-        Site {
-            config: ends.config,
-            shares: ends.shares,
-            counters: ends.counters,
-            buffers: Arc::default(),
-            archives: Arc::new(Permits::new(limits::ARCHIVES)),
-            listings: Arc::new(Permits::new(limits::LISTINGS)),
-            silent: Arc::new(Silent::new(limits::SILENT.min(descriptors / 4))),
-            permits: Arc::new(Permits::new(limits::SERVING.min(descriptors / 4))),
-        }
-    }
-
-    /// What is in force now.
-    pub(super) fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.config.borrow())
-    }
-
-    /// What is shared now.
-    pub(super) fn shares(&self) -> Arc<Shares> {
-        Arc::clone(&self.shares.borrow())
-    }
-}
 
 /// Counts a connection while it is open.
 struct Open<'a>(&'a FileCounters);
@@ -166,6 +121,7 @@ async fn face(stream: &mut (impl AsyncRead + Unpin), first: &mut Vec<u8>) -> io:
 
 #[cfg(test)]
 mod tests {
+    use super::super::permits::Silent;
     use super::*;
     use tokio::time::sleep;
 

@@ -2,8 +2,8 @@
 
 use super::body::{Body, Counting};
 use super::conditions::{self, Verdict};
-use super::connection::Site;
 use super::pages;
+use super::site::Site;
 use super::stream::{Reset, Stream};
 use super::{tar, target};
 use crate::files::{FileStream, OpenFile, Opened, Share, list};

@@ -1,9 +1,7 @@
 //! Accepts connections to the file port and hands each to a task of its own.
 
-use super::connection::{self, Site};
-use crate::config::Config;
-use crate::files::Shares;
-use crate::hub::handle::FileCounters;
+use super::connection;
+use super::site::{Ends, Site};
 use crate::limits;
 use crate::listen;
 use socket2::Type;
@@ -12,7 +10,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,17 +19,6 @@ pub struct FilePort {
     listener: TcpListener,
     /// The address in use.
     pub listen: SocketAddr,
-}
-
-/// What the file port works with.
-#[derive(Debug)]
-pub struct Ends {
-    /// What is in force at present.
-    pub config: watch::Receiver<Arc<Config>>,
-    /// What is shared at present.
-    pub shares: watch::Receiver<Arc<Shares>>,
-    /// What it counts.
-    pub counters: Arc<FileCounters>,
 }
 
 impl FilePort {

@@ -10,8 +10,10 @@ mod http;
 mod listener;
 mod pages;
 mod permits;
+mod site;
 mod stream;
 mod tar;
 mod target;
 
-pub use listener::{Ends, FilePort};
+pub use listener::FilePort;
+pub use site::Ends;

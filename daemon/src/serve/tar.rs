@@ -2,8 +2,8 @@
 //! the client as it takes them. Links are left out; what changes while it is read breaks the archive off.
 
 use super::body::{Body, Counting};
-use super::connection::Site;
 use super::pages;
+use super::site::Site;
 use crate::files::{Kind, Opened, Share, list};
 use crate::limits;
 use bytes::Bytes;

@@ -1,9 +1,8 @@
 //! `chat.send`: finds out where a message goes and has the hub queue it.
 
-use super::{Handle, Progress};
+use super::{Handle, Progress, Session};
 use crate::hub::handle::{Command, SendRequest};
 use crate::limits;
-use crate::rpc::session::Session;
 use netkit_proto::limits as wire;
 use netkit_proto::name::Destination;
 use netkit_proto::rpc::call::{ChatSend, Sent};

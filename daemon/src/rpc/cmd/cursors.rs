@@ -1,8 +1,7 @@
 //! `cursors.*`: named places in the log, by user. The hub knows who holds which, the store where they stand.
 
-use super::{Handle, Progress};
+use super::{Handle, Progress, Session};
 use crate::hub::handle::{Command, CursorOf};
-use crate::rpc::session::Session;
 use netkit_proto::name::CursorName;
 use netkit_proto::rpc::call::{
     Cursor, CursorList, CursorOpened, CursorsClose, CursorsCommit, CursorsList, CursorsOpen, CursorsRemove,

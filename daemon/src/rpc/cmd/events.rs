@@ -1,10 +1,9 @@
 //! `events.read`, `events.subscribe`, `events.position` and `events.unsubscribe`.
 
-use super::{Handle, Progress};
+use super::{Handle, Progress, Session};
 use crate::limits;
 use crate::rpc::Context;
 use crate::rpc::events::for_each_line;
-use crate::rpc::session::Session;
 use crate::store::{self, PageRequest};
 use netkit_proto::ids::Seq;
 use netkit_proto::limits as wire;

@@ -1,9 +1,8 @@
 //! `files.list`: what is in our own shares.
 
-use super::{Handle, Progress};
+use super::{Handle, Progress, Session};
 use crate::files::{DirEntry, Opened, Share, list};
 use crate::limits;
-use crate::rpc::session::Session;
 use netkit_proto::files::listing::{EntryKind, ListEntry, Listing};
 use netkit_proto::path::SafePath;
 use netkit_proto::rpc::call::FilesList;

@@ -8,15 +8,33 @@ mod files;
 mod node;
 mod shares;
 
-use super::dispatch::{Later, Started, by_name, to_json};
-use super::session::{Session, done, failed, no_such_method};
+use super::Context;
+use super::caller::Caller;
+use super::dispatch::{Later, Methods, Outcome, Started, by_name, to_json};
+use super::subscriptions::Subscriptions;
+use crate::hub::handle::SessionId;
 use netkit_proto::rpc::call::{
     Call, ChatSend, CursorsClose, CursorsCommit, CursorsList, CursorsOpen, CursorsRemove, Discover,
     EventsPosition, EventsRead, EventsSubscribe, EventsUnsubscribe, FilesList, NodeReload, NodeStatus,
     SharesAdd, SharesList, SharesRemove,
 };
-use netkit_proto::rpc::code::Error;
+use netkit_proto::rpc::code::{Error, Kind};
 use serde_json::value::RawValue;
+use std::sync::Arc;
+
+/// What the methods of a session work with.
+pub(in crate::rpc) struct Session {
+    pub context: Arc<Context>,
+    pub id: SessionId,
+    pub caller: Caller,
+    pub subscriptions: Subscriptions,
+}
+
+impl Methods for Session {
+    async fn start(&mut self, method: &str, params: Option<&RawValue>) -> Started {
+        start(self, method, params).await
+    }
+}
 
 /// A result: there already, or on its way.
 enum Progress<T> {
@@ -46,7 +64,7 @@ trait Handle: Call {
 }
 
 /// Starts the call of a method.
-pub(super) async fn start(session: &mut Session, method: &str, params: Option<&RawValue>) -> Started {
+async fn start(session: &mut Session, method: &str, params: Option<&RawValue>) -> Started {
     macro_rules! methods {
         ($($params:ty),* $(,)?) => {
             match method {
@@ -93,4 +111,23 @@ async fn typed<P: Handle<Answer: 'static> + Send>(
         Ok(Progress::Large(later)) => Started::Large(Box::pin(async move { to_json(&later.await?) })),
         Err(error) => failed(error),
     }
+}
+
+/// A call that fails at once.
+fn failed(error: Error) -> Started {
+    Started::Done(Err(error))
+}
+
+/// A call for a method that does not exist.
+fn no_such_method(method: &str) -> Started {
+    let shown: String = method.chars().take(100).collect();
+    failed(
+        Error::new(Kind::MethodNotFound, format_args!("there is no method {shown:?}"))
+            .hint("rpc.discover lists the methods"),
+    )
+}
+
+/// A result that is there at once.
+fn done(outcome: Outcome) -> Started {
+    Started::Done(outcome)
 }

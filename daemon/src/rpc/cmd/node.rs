@@ -1,7 +1,6 @@
 //! `node.status`, `node.reload` and `rpc.discover`.
 
-use super::{Handle, Progress};
-use crate::rpc::session::Session;
+use super::{Handle, Progress, Session};
 use netkit_proto::rpc::call::{
     Access, ChatStatus, ControlStatus, Discover, Dropped, FileStatus, LogStatus, NodeReload, NodeStatus,
     RefusedConnections, Reloaded, Status,

@@ -1,9 +1,8 @@
 //! `shares.*`: what is shared, and what is to be. The hub keeps the list; here is what needs a look at the disk.
 
-use super::{Handle, Progress};
+use super::{Handle, Progress, Session};
 use crate::files::{self, Share};
 use crate::hub::handle::Command;
-use crate::rpc::session::Session;
 use netkit_proto::rpc::call::{self, Empty, ShareAccess, ShareList, SharesAdd, SharesList, SharesRemove};
 use netkit_proto::rpc::code::{Error, Kind};
 use std::path::{Path, PathBuf};

@@ -1,0 +1,62 @@
+//! What the tasks of the file port share: what is in force, what is shared, counters, and the bounds.
+
+use super::permits::{Permits, Silent};
+use crate::config::Config;
+use crate::files::{Buffers, Shares};
+use crate::hub::handle::FileCounters;
+use crate::limits;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// What the file port works with.
+#[derive(Debug)]
+pub struct Ends {
+    /// What is in force at present.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// What is shared at present.
+    pub shares: watch::Receiver<Arc<Shares>>,
+    /// What it counts.
+    pub counters: Arc<FileCounters>,
+}
+
+/// What connections work with.
+#[derive(Debug)]
+pub(super) struct Site {
+    config: watch::Receiver<Arc<Config>>,
+    shares: watch::Receiver<Arc<Shares>>,
+    pub counters: Arc<FileCounters>,
+    pub buffers: Arc<Buffers>,
+    pub archives: Arc<Permits>,
+    pub listings: Arc<Permits>,
+    pub silent: Arc<Silent>,
+    pub permits: Arc<Permits>,
+}
+
+impl Site {
+    pub(super) fn new(ends: Ends) -> Site {
+        // A client that is served takes two: its connection and its file.
+        let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+        let descriptors =
+            usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(limits::OTHER_DESCRIPTORS);
+        Site {
+            config: ends.config,
+            shares: ends.shares,
+            counters: ends.counters,
+            buffers: Arc::default(),
+            archives: Arc::new(Permits::new(limits::ARCHIVES)),
+            listings: Arc::new(Permits::new(limits::LISTINGS)),
+            silent: Arc::new(Silent::new(limits::SILENT.min(descriptors / 4))),
+            permits: Arc::new(Permits::new(limits::SERVING.min(descriptors / 4))),
+        }
+    }
+
+    /// What is in force now.
+    pub(super) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.borrow())
+    }
+
+    /// What is shared now.
+    pub(super) fn shares(&self) -> Arc<Shares> {
+        Arc::clone(&self.shares.borrow())
+    }
+}
