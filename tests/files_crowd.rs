@@ -74,7 +74,9 @@ fn one_address_gets_half_of_all_permits_and_another_finds_room() {
     // One that reads nothing of what it is sent holds its permit.
     std::fs::write(dir.path().join("big"), content(8 << 20)).unwrap();
     let holding: Vec<TcpStream> = (0..2048).map(|_| ask(files, "big\n")).collect();
-    let request = b"GET /pub/f HTTP/1.1\r\nHost: box\r\nConnection: close\r\n\r\n";
+    let long = "x".repeat(2000); // a head that does not come in one piece is answered all the same
+    let request = format!("GET /pub/f HTTP/1.1\r\nHost: box\r\nX-Long: {long}\r\nConnection: close\r\n\r\n");
+    let request = request.as_bytes();
     eventually("its share is used up", || (raw(files, request).status == 503).then_some(()));
     assert!(node.status()["files"]["refused"]["busy"].as_u64().unwrap() >= 1);
     let refused = fetch_bare(connect(files), "f\n").unwrap_err();

@@ -57,6 +57,7 @@ async fn serve(stream: TcpStream, from: IpAddr, site: &Arc<Site>) -> io::Result<
     let Some(_permit) = site.permits.take(from) else {
         site.counters.busy.fetch_add(1, Relaxed);
         if classify(&first, true) == Start::Http {
+            stream.pass_over_arrived();
             stream.write_all(http::BUSY).await?;
             stream.reset().clear();
         }

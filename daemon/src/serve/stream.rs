@@ -77,6 +77,15 @@ impl Stream {
         self.reset.clone()
     }
 
+    /// Passes over what has arrived: closing while something of it is unread would reset the connection.
+    pub(super) fn pass_over_arrived(&self) {
+        let mut rest = [0; 4096];
+        let mut most = limits::REQUEST_BYTES / rest.len();
+        while most > 0 && matches!(self.io.try_read(&mut rest), Ok(read) if read > 0) {
+            most -= 1;
+        }
+    }
+
     /// From now on the kernel resets the connection however this process ends, until [`Stream::finish`].
     pub(super) fn begin(&self) -> io::Result<()> {
         self.io.set_zero_linger()
