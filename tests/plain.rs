@@ -301,6 +301,39 @@ fn one_socket_serves_both_families() {
     assert_eq!(v6.hear(), "to six");
 }
 
+/// Starts a program for which the kernel has no IPv6, as one booted without it: socket(2) says EAFNOSUPPORT.
+const WITHOUT_IPV6: &str = r"
+import ctypes, errno, os, platform, socket, struct, sys
+number = {'x86_64': 41, 'aarch64': 198}[platform.machine()]
+allow, refuse = 0x7fff0000, 0x00050000 | errno.EAFNOSUPPORT
+load, equal, give = 0x20, 0x15, 0x06 # seccomp(2): words of the call, comparisons, a verdict
+filter = b''.join(struct.pack('=HBBI', *line) for line in [
+    (load, 0, 0, 0), (equal, 0, 3, number), (load, 0, 0, 16), (equal, 0, 1, socket.AF_INET6),
+    (give, 0, 0, refuse), (give, 0, 0, allow)])
+lines = ctypes.create_string_buffer(filter)
+program = struct.pack('HxxxxxxP', len(filter) // 8, ctypes.addressof(lines))
+prctl = ctypes.CDLL(None, use_errno=True).prctl
+assert prctl(38, 1, 0, 0, 0) == 0 and prctl(22, 2, ctypes.create_string_buffer(program), 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+";
+
+#[test]
+fn without_ipv6_all_of_ipv4_is_served() {
+    if may_skip(has_program("python3"), "without_ipv6_all_of_ipv4_is_served", "python3") {
+        return;
+    }
+    let node = NodeBuilder::default().listen("[::]:0").wrapper(&["python3", "-c", WITHOUT_IPV6]).start();
+    let chat = node.chat();
+    assert_eq!(chat.ip().to_string(), "0.0.0.0");
+    let peer = Peer::new();
+    peer.say(([127, 0, 0, 1], chat.port()).into(), "four");
+    node.wait_for("/chat/received", 1);
+    node.ctl(&["send", "--wait", &peer.url(), "to four"]).expect(0);
+    assert_eq!(peer.hear(), "to four");
+    let refused = node.ctl(&["send", "udp://[::1]:9", "hi"]).expect(4);
+    assert!(refused.stderr.contains("IPv4 alone"), "{}", refused.stderr);
+}
+
 #[test]
 fn two_daemons_talk_as_plain_peers() {
     let (one, two) = (Node::new(), Node::new());
