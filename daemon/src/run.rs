@@ -16,6 +16,7 @@ use anyhow::{Context as _, anyhow};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
+use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,7 +25,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) fn run(source: Source, config: Config, log: LogHandle) -> anyhow::Result<()> {
     let state = StateDir::open(&config.node.state_dir)?;
     raise_descriptor_limit();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(serve(source, config, log, &state));
     // A name that is still being looked up would hold up the end for no use.
     runtime.shutdown_background();
@@ -88,9 +89,13 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
     let sessions = TaskTracker::new();
     let mut hub = tokio::spawn(hub.run());
     let file_ends = serve::Ends { config: config.clone(), shares: ends.shares, counters: file_counters };
-    let mut files = spawn_files(file_port, file_ends, stop.clone())?;
+    let mut on_files = Builder::new_multi_thread();
+    on_files.worker_threads(limits::FILE_WORKERS).max_blocking_threads(limits::FILE_BLOCKING);
+    let until = stop.clone();
+    let mut files = spawn_edge("files", on_files, move || file_port.run(file_ends, until))?;
     let chat_ends = chat::Ends { config, hub: ends.chat_input, datagrams: ends.datagrams, counters };
-    let mut chat = spawn_chat(port, chat_ends, stop.clone())?;
+    let until = stop.clone();
+    let mut chat = spawn_edge("chat", Builder::new_current_thread(), move || port.run(chat_ends, until))?;
     let mut control = tokio::spawn(control.run(context, stop.clone(), sessions.clone()));
 
     tracing::info!(version = crate::VERSION, chat = %chat_listen, files = %files_listen, control = %socket.display(), "ready");
@@ -176,37 +181,17 @@ fn edge_failure(name: &str, ended: EdgeEnd) -> anyhow::Error {
     }
 }
 
-/// Runs the file port on threads of its own; the receiver tells how it ended.
-fn spawn_files(
-    port: FilePort,
-    ends: serve::Ends,
-    stop: CancellationToken,
+/// Runs an edge on a thread and a runtime of its own; the receiver tells how it ended.
+fn spawn_edge<F: Future<Output = std::io::Result<()>>>(
+    name: &str,
+    mut runtime: Builder,
+    edge: impl FnOnce() -> F + Send + 'static,
 ) -> anyhow::Result<oneshot::Receiver<std::io::Result<()>>> {
     let (ended, end) = oneshot::channel();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(limits::FILE_WORKERS)
-        .max_blocking_threads(limits::FILE_BLOCKING)
-        .thread_name("files")
-        .enable_all()
-        .build()?;
-    std::thread::Builder::new().name("files".into()).spawn(move || {
-        let result = runtime.block_on(port.run(ends, stop));
+    let runtime = runtime.thread_name(name).enable_all().build()?;
+    std::thread::Builder::new().name(name.into()).spawn(move || {
+        let result = runtime.block_on(edge());
         runtime.shutdown_background(); // a disk that hangs must not hold up the end
-        let _ = ended.send(result); // nobody waits any more once the daemon gave up on it
-    })?;
-    Ok(end)
-}
-
-/// Runs the chat port on a thread of its own; the receiver tells how it ended.
-fn spawn_chat(
-    port: ChatPort,
-    ends: chat::Ends,
-    stop: CancellationToken,
-) -> anyhow::Result<oneshot::Receiver<std::io::Result<()>>> {
-    let (ended, end) = oneshot::channel();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name("chat".into()).spawn(move || {
-        let result = runtime.block_on(port.run(ends, stop));
         let _ = ended.send(result); // nobody waits any more once the daemon gave up on it
     })?;
     Ok(end)
