@@ -22,6 +22,8 @@ pub(crate) enum Exit {
     Refused = 5,
     /// Not delivered, or not finished in time.
     Unfinished = 6,
+    /// What came is not what was asked for.
+    Unverified = 7,
     /// A full disk.
     NoSpace = 8,
     /// Ended by SIGHUP.
@@ -88,7 +90,8 @@ impl From<Error> for Failure {
 pub(crate) fn exit_of(kind: Kind) -> Exit {
     match kind {
         Kind::NotFound | Kind::NameResolution => Exit::NotFound,
-        Kind::Denied | Kind::Refused => Exit::Refused,
+        Kind::Denied | Kind::Refused | Kind::Permission | Kind::Tls => Exit::Refused,
+        Kind::Checksum => Exit::Unverified,
         Kind::NoSpace => Exit::NoSpace,
         // What was typed is not what netkitd takes: a destination that is none, an unknown method.
         Kind::InvalidParams | Kind::MethodNotFound => Exit::Usage,
@@ -102,6 +105,10 @@ pub(crate) fn exit_of(kind: Kind) -> Exit {
         | Kind::Unavailable
         | Kind::BadConfig
         | Kind::Exists
+        | Kind::Timeout
+        | Kind::Network
+        | Kind::Changed
+        | Kind::Short
         | Kind::Other => Exit::Failed,
     }
 }

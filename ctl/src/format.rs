@@ -27,11 +27,7 @@ const INDENT: &str = "\n         ";
 pub(crate) fn text_of(event: &Event) -> Option<&str> {
     match event {
         Event::Received { text, .. } | Event::Queued { text, .. } => Some(text),
-        Event::Sent { .. }
-        | Event::Expired { .. }
-        | Event::Refused { .. }
-        | Event::Gap { .. }
-        | Event::Other => None,
+        _ => None,
     }
 }
 
@@ -58,7 +54,7 @@ pub(crate) fn short(record: &Record, raw: &str, now: &Zoned) -> String {
             format!("-> {} [message {message} refused: {}]", escape_line(peer), escape_line(reason))
         }
         Event::Gap { from, to, lost } => format!("[{}]", gap(*from, *to, *lost)),
-        Event::Other => escape_line(raw).into_owned(),
+        _ => escape_line(raw).into_owned(),
     };
     format!("{time} {what}")
 }

@@ -27,5 +27,8 @@ pub const KEY: usize = 128;
 /// Topics in one filter.
 pub const TOPICS: usize = 32;
 
+/// Longest source of a download in bytes: what browsers and servers take as a URL.
+pub const SOURCE: usize = 8 * 1024;
+
 /// Longest bare file name on the file port, in bytes: the longest path.
 pub const BARE_NAME: usize = crate::path::PATH;

@@ -207,7 +207,7 @@ impl FromStr for Destination {
 }
 
 /// Splits `HOST:PORT`, an IPv6 address standing in brackets (RFC 3986, section 3.2.2).
-fn host_and_port(text: &str) -> Result<(String, u16), String> {
+pub(crate) fn host_and_port(text: &str) -> Result<(String, u16), String> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, rest) = rest.split_once(']').ok_or("the bracket is not closed")?;

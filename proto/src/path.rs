@@ -102,6 +102,24 @@ pub fn is_part(name: &[u8]) -> bool {
     name.starts_with(b".netkit-") && name.ends_with(b".part")
 }
 
+/// The name itself (0), or with this number before its extension: `name (1).ext`. Cut at a character so that it
+/// fits [`COMPONENT`] bytes, which long Chinese names do not.
+#[must_use]
+pub fn numbered(name: &str, number: u32) -> String {
+    /// A longer extension is part of the name: nothing goes by it.
+    const EXTENSION: usize = 32;
+    let dot = name.rfind('.').filter(|&at| at > 0 && name.len() - at <= EXTENSION).unwrap_or(name.len());
+    let dot = name[..dot]
+        .strip_suffix(".tar")
+        .filter(|stem| !stem.is_empty() && dot < name.len())
+        .map_or(dot, str::len);
+    let (stem, extension) = name.split_at(dot);
+    let suffix = if number == 0 { String::new() } else { format!(" ({number})") };
+    let room = COMPONENT - suffix.len() - extension.len();
+    let cut = (0..=room.min(stem.len())).rev().find(|&at| stem.is_char_boundary(at)).unwrap_or(0);
+    format!("{}{suffix}{extension}", &stem[..cut])
+}
+
 impl fmt::Debug for SafePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SafePath({:?})", String::from_utf8_lossy(&self.0))
@@ -127,6 +145,30 @@ mod tests {
         assert!(SafePath::parse([&b"x/".repeat(2047)[..], b"y"].concat().as_slice()).is_ok());
         assert!(SafePath::parse([&b"x/".repeat(2048)[..], b"y"].concat().as_slice()).is_err());
         assert!(SafePath::root().join(b"a/b").is_err());
+    }
+
+    #[test]
+    fn numbers_stand_before_the_extension_and_names_fit() {
+        for (name, number, expected) in [
+            ("a.txt", 0, "a.txt"),
+            ("a.txt", 1, "a (1).txt"),
+            ("a.tar.gz", 12, "a (12).tar.gz"),
+            (".bashrc", 1, ".bashrc (1)"),
+            (".tar.gz", 1, ".tar (1).gz"),
+            ("none", 2, "none (2)"),
+            ("a.", 1, "a (1)."),
+        ] {
+            assert_eq!(numbered(name, number), expected);
+        }
+        for number in [0, 1, u32::MAX] {
+            let long = numbered(&format!("{}.iso", "网".repeat(100)), number);
+            assert!(
+                long.len() <= COMPONENT && long.len() > COMPONENT - 3 && long.ends_with(".iso"),
+                "{long}"
+            );
+        }
+        let no_extension = format!("a.{}", "x".repeat(300));
+        assert_eq!(numbered(&no_extension, 1).len(), COMPONENT);
     }
 
     #[test]

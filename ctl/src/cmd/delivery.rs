@@ -45,7 +45,7 @@ impl Pending {
                 let why = format!("message {message} to {} expired{what}", escape_line(peer));
                 (message, Some((Exit::Unfinished, why)))
             }
-            Event::Received { .. } | Event::Queued { .. } | Event::Gap { .. } | Event::Other => return,
+            _ => return,
         };
         if self.messages.remove(message)
             && let Some((exit, why)) = failure

@@ -1,5 +1,8 @@
 //! The languages of the file port.
 
+pub mod checksum;
 pub mod listing;
+pub mod manifest;
 pub mod plain;
+pub mod source;
 pub mod start;

@@ -6,6 +6,7 @@ use std::fmt;
 
 /// The stable word for what went wrong. Words are only ever added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The line is no JSON.
@@ -42,12 +43,50 @@ pub enum Kind {
     BadConfig,
     /// There is one of that name already.
     Exists,
+    /// The far end did not answer, or sent next to nothing, for too long.
+    Timeout,
+    /// The connection could not be made, or broke.
+    Network,
+    /// The far end could not prove who it is, or TLS failed.
+    Tls,
+    /// What is fetched became another file meanwhile.
+    Changed,
+    /// Fewer bytes came than were announced.
+    Short,
+    /// What came is not what the checksum names.
+    Checksum,
+    /// netkitd's user may not write there.
+    Permission,
     /// A word of a newer netkitd.
     #[serde(other)]
     Other,
 }
 
 impl Kind {
+    /// The words that say why a download failed.
+    const OF_DOWNLOADS: [Kind; 14] = [
+        Kind::NotFound,
+        Kind::Refused,
+        Kind::Timeout,
+        Kind::Network,
+        Kind::NameResolution,
+        Kind::Tls,
+        Kind::Changed,
+        Kind::Short,
+        Kind::Checksum,
+        Kind::NoSpace,
+        Kind::Permission,
+        Kind::Exists,
+        Kind::TooLarge,
+        Kind::InternalError,
+    ];
+
+    /// The word for why a download failed, by its code; [`Kind::Other`] for a code of a newer netkitd.
+    #[must_use]
+    pub fn of_download(code: i64) -> Kind {
+        Kind::OF_DOWNLOADS.into_iter().find(|kind| kind.code() == code).unwrap_or(Kind::Other)
+    }
+
     /// The JSON-RPC code that goes with the word.
     #[must_use]
     pub const fn code(self) -> i64 {
@@ -69,6 +108,13 @@ impl Kind {
             Kind::Unavailable => 1008,
             Kind::BadConfig => 1009,
             Kind::Exists => 1010,
+            Kind::Timeout => 1011,
+            Kind::Network => 1012,
+            Kind::Tls => 1013,
+            Kind::Changed => 1014,
+            Kind::Short => 1015,
+            Kind::Checksum => 1016,
+            Kind::Permission => 1017,
         }
     }
 }

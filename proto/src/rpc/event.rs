@@ -7,6 +7,7 @@
 use crate::chat::plain::Encoding;
 use crate::ids::Seq;
 use crate::limits;
+use crate::rpc::call::Failure;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -79,6 +80,94 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A download waits for its turn: it was added, resumed, or is to be tried again.
+    #[serde(rename = "download.queued")]
+    DownloadQueued {
+        /// Its id.
+        download: u64,
+        /// Where it comes from.
+        source: String,
+        /// Where the file is meant to go.
+        path: String,
+    },
+    /// A download has its turn.
+    #[serde(rename = "download.active")]
+    DownloadActive {
+        /// Its id.
+        download: u64,
+        /// Bytes that were there already.
+        bytes: u64,
+    },
+    /// What came of a download is of no use: it starts over.
+    #[serde(rename = "download.restarted")]
+    DownloadRestarted {
+        /// Its id.
+        download: u64,
+        /// Bytes that are fetched again.
+        lost: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A download was paused.
+    #[serde(rename = "download.paused")]
+    DownloadPaused {
+        /// Its id.
+        download: u64,
+    },
+    /// A try failed; there will be another.
+    #[serde(rename = "download.retry_wait")]
+    DownloadRetryWait {
+        /// Its id.
+        download: u64,
+        /// Why it failed.
+        error: Failure,
+        /// When it is tried again.
+        retry_at: Timestamp,
+    },
+    /// All bytes of a download are there and are being checked.
+    #[serde(rename = "download.verifying")]
+    DownloadVerifying {
+        /// Its id.
+        download: u64,
+    },
+    /// A file is complete under its name.
+    #[serde(rename = "download.done")]
+    DownloadDone {
+        /// Its id.
+        download: u64,
+        /// Where it came from.
+        source: String,
+        /// Where the file is.
+        path: String,
+        /// Its size in bytes.
+        bytes: u64,
+        /// Whether the content was checked against a checksum.
+        verified: bool,
+        /// What `b3sum` prints for it.
+        blake3: String,
+    },
+    /// A download was given up.
+    #[serde(rename = "download.failed")]
+    DownloadFailed {
+        /// Its id.
+        download: u64,
+        /// Where it should have come from.
+        source: String,
+        /// Why.
+        error: Failure,
+    },
+    /// Somebody did not want a download any more.
+    #[serde(rename = "download.cancelled")]
+    DownloadCancelled {
+        /// Its id.
+        download: u64,
+    },
+    /// A download was taken off the list.
+    #[serde(rename = "download.removed")]
+    DownloadRemoved {
+        /// Its id.
+        download: u64,
+    },
     /// Events that a reader had not read yet are gone: retention removed them. Never stored; its `seq` is `to`.
     #[serde(rename = "gap")]
     Gap {
@@ -101,7 +190,7 @@ fn is_false(value: &bool) -> bool {
 
 /// What events are about: the first word of their kinds. A topic is a kind, known or of a newer netkitd, or its first
 /// words.
-pub const NOUNS: [&str; 1] = ["message"];
+pub const NOUNS: [&str; 2] = ["message", "download"];
 
 impl Event {
     /// The event's JSON object, as it is stored.
@@ -250,7 +339,7 @@ mod tests {
 
     #[test]
     fn kinds_of_a_newer_netkitd_are_read() {
-        let line = r#"{"seq":7,"at":"1970-01-01T00:00:00.000Z","kind":"download.done","id":4}"#;
+        let line = r#"{"seq":7,"at":"1970-01-01T00:00:00.000Z","kind":"share.added","id":4}"#;
         assert_eq!(serde_json::from_str::<Record>(line).unwrap().event, Event::Other);
     }
 

@@ -2,8 +2,8 @@
 
 use super::{Handle, Progress, Session};
 use netkit_proto::rpc::call::{
-    Access, ChatStatus, ControlStatus, Discover, Dropped, FileStatus, LogStatus, NodeReload, NodeStatus,
-    RefusedConnections, Reloaded, Status,
+    Access, ChatStatus, ControlStatus, Discover, DownloadStatus, Dropped, FileStatus, LogStatus, NodeReload,
+    NodeStatus, RefusedConnections, Reloaded, Status,
 };
 use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::rpc::schema;
@@ -60,6 +60,7 @@ impl Handle for NodeStatus {
                     silent: files.evicted.load(Relaxed),
                 },
             },
+            downloads: DownloadStatus::default(),
             control: ControlStatus {
                 socket: context.socket.to_string_lossy().into_owned(),
                 sessions: context.sessions.load(Relaxed),

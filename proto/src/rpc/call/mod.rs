@@ -13,6 +13,7 @@ use plain_data;
 
 mod chat;
 mod cursors;
+mod downloads;
 mod events;
 mod node;
 mod shares;
@@ -21,12 +22,17 @@ pub use chat::{ChatSend, Sent};
 pub use cursors::{
     Cursor, CursorList, CursorOpened, CursorsClose, CursorsCommit, CursorsList, CursorsOpen, CursorsRemove,
 };
+pub use downloads::{
+    Download, DownloadAdded, DownloadList, DownloadState, DownloadsAdd, DownloadsCancel, DownloadsLimit,
+    DownloadsList, DownloadsMove, DownloadsPause, DownloadsRemove, DownloadsResume, DownloadsRetry,
+    DownloadsShow, Failure, Place,
+};
 pub use events::{
     Delivery, EventsPosition, EventsRead, EventsSubscribe, EventsUnsubscribe, Page, Position, Subscribed,
 };
 pub use node::{
-    ChatStatus, ControlStatus, Discover, Dropped, Empty, FileStatus, LogStatus, NodeReload, NodeStatus,
-    RefusedConnections, Reloaded, Status,
+    ChatStatus, ControlStatus, Discover, DownloadStatus, Dropped, Empty, FileStatus, LogStatus, NodeReload,
+    NodeStatus, RefusedConnections, Reloaded, Status,
 };
 pub use shares::{FilesList, Share, ShareAccess, ShareList, SharesAdd, SharesList, SharesRemove};
 
@@ -102,6 +108,26 @@ calls! {
         "Ends a share that was added; what is being sent of it goes on.";
     FilesList => "files.list", Reader, Listing,
         "Lists a directory in our own shares.";
+    DownloadsAdd => "downloads.add", Operator, DownloadAdded,
+        "Queues a download; answers once it is on disk.";
+    DownloadsList => "downloads.list", Reader, DownloadList,
+        "The download queue, a page at a time.";
+    DownloadsShow => "downloads.show", Reader, Download,
+        "One download.";
+    DownloadsPause => "downloads.pause", Operator, Download,
+        "Stops a download until it is resumed; what came of it is kept. Answers when it has stopped.";
+    DownloadsResume => "downloads.resume", Operator, Download,
+        "Queues a paused download again.";
+    DownloadsRetry => "downloads.retry", Operator, Download,
+        "Queues a failed or cancelled download again, under its id and with what came of it.";
+    DownloadsCancel => "downloads.cancel", Operator, Download,
+        "Ends a download and deletes what came of it.";
+    DownloadsRemove => "downloads.remove", Operator, Empty,
+        "Forgets a download; one that is not done is cancelled first. A complete file stays.";
+    DownloadsMove => "downloads.move", Operator, Empty,
+        "Gives a download another place in the queue.";
+    DownloadsLimit => "downloads.limit", Operator, Empty,
+        "Limits the rate of one download, or of all together, from now on and after a restart.";
     NodeStatus => "node.status", Reader, Status,
         "How netkitd is doing.";
     NodeReload => "node.reload", Operator, Reloaded,

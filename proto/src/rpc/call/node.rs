@@ -51,6 +51,9 @@ super::plain_data! {
         chat: ChatStatus,
         /// The file port.
         files: FileStatus,
+        /// The download queue.
+        #[serde(default)]
+        downloads: DownloadStatus,
         /// The control socket.
         control: ControlStatus,
     }
@@ -118,6 +121,25 @@ super::plain_data! {
         bytes: u64,
         /// Connections that were not served.
         refused: RefusedConnections,
+    }
+
+    /// How the download queue is.
+    #[derive(Default)]
+    DownloadStatus {
+        /// Where files go.
+        dir: String,
+        /// Downloads that bytes come for, or that are being checked.
+        active: u64,
+        /// Those that wait for their turn or for another try.
+        waiting: u64,
+        /// Those that wait for somebody to resume them.
+        paused: u64,
+        /// Those that were given up.
+        failed: u64,
+        /// Bytes a second, all together.
+        rate: u64,
+        /// The most bytes a second for all together; 0 = no limit.
+        limit: u64,
     }
 
     /// Connections that were not served, by why.
