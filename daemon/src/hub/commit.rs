@@ -116,7 +116,7 @@ impl Hub {
                 answer(reply, Ok(Queued { id: entry.seq, repeated: false }));
             }
             (Then::Queued { reply, .. }, Outcome::Repeated(id)) => {
-                answer(reply, Ok(Queued { id, repeated: true }))
+                answer(reply, Ok(Queued { id: Seq(id), repeated: true }))
             }
             (Then::Queued { reply, .. }, _) => answer(reply, Err(key_conflict())),
             (Then::Settled { message, sent }, _) => {

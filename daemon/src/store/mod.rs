@@ -5,6 +5,7 @@
 //! over channels. An event is numbered inside the transaction that commits it and told to nobody before.
 
 mod cursors;
+mod downloads;
 mod log;
 mod outbox;
 mod reader;
@@ -13,6 +14,7 @@ mod schema;
 mod shares;
 mod writer;
 
+pub use downloads::{BlockRow, DownloadRow, PartRow};
 pub use log::LogStats;
 pub use outbox::Outgoing;
 pub use reader::{Gap, Page, PageRequest, Reader};
@@ -119,6 +121,29 @@ pub enum Op {
     ShareAdd(ShareRow),
     /// Forget a share.
     ShareRemove(String),
+    /// Add a download and append its `download.queued`, unless its key was used.
+    DownloadAdd {
+        /// The download.
+        row: Box<DownloadRow>,
+        /// The event.
+        event: Event,
+        /// As in [`Op::Queue`].
+        key: Option<(u32, Key, [u8; 32])>,
+    },
+    /// Keep a download as it is now.
+    DownloadSet(Box<DownloadRow>),
+    /// Forget a download, its part included.
+    DownloadRemove(u64),
+    /// Give downloads other places in the queue.
+    DownloadOrder(Vec<(u64, i64)>),
+    /// Limit all downloads together, or leave that to the configuration.
+    DownloadLimit(Option<u64>),
+    /// Tell what a download's part file holds.
+    PartRead(u64),
+    /// Note what a part file holds: blocks of which there is more than was noted before.
+    PartSave(u64, PartRow, Vec<BlockRow>),
+    /// Forget what a part file held.
+    PartForget(u64),
     /// Keep the log within other limits from now on.
     Retain(Retention),
 }
@@ -128,14 +153,17 @@ pub enum Op {
 pub enum Outcome {
     /// The event is in the log.
     Appended(Arc<Entry>),
-    /// Nothing was appended: the key was used before for this message, with the same parameters.
-    Repeated(Seq),
+    /// Nothing was appended: the key was used before with the same parameters, for the message, or the download, with
+    /// this number.
+    Repeated(u64),
     /// Nothing was appended: the key was used before with other parameters.
     KeyConflict,
     /// Where a cursor stands, if it exists.
     Cursor(Option<CursorRow>),
     /// A user's cursors.
     Cursors(Vec<CursorRow>),
+    /// What is known of a download's part file.
+    Part(Option<(PartRow, Vec<BlockRow>)>),
     /// The user has too many cursors.
     TooManyCursors,
     /// Done; there is nothing to tell. `false`: what should be removed was not there.
@@ -168,6 +196,19 @@ pub struct Loaded {
     pub conversations: Vec<(SocketAddr, Encoding, Timestamp)>,
     /// Directories that were shared while netkitd ran.
     pub shares: Vec<ShareRow>,
+    /// The download queue.
+    pub downloads: LoadedDownloads,
+}
+
+/// What a starting daemon finds of the download queue.
+#[derive(Debug, Default)]
+pub struct LoadedDownloads {
+    /// All downloads, by id.
+    pub rows: Vec<DownloadRow>,
+    /// The highest id that was ever given.
+    pub last_id: u64,
+    /// The limit of all together, where it was set while netkitd ran.
+    pub limit: Option<u64>,
 }
 
 /// Opens the database at `path` and starts both threads. Answers to jobs come from the receiver.
@@ -185,6 +226,11 @@ pub fn open(
         outbox: outbox::load(&db)?,
         conversations: outbox::load_conversations(&db)?,
         shares: shares::load(&db)?,
+        downloads: LoadedDownloads {
+            rows: downloads::load(&db)?,
+            last_id: downloads::last_id(&db)?,
+            limit: downloads::limit(&db)?,
+        },
     };
     let reader = reader::start(schema::open_reader(path)?)?;
     let (writer, completions) = writer::start(db, loaded.epoch, retention)?;

@@ -63,20 +63,19 @@ pub(super) fn look_up_key(
 ) -> Result<Option<Outcome>> {
     let mut statement = db.prepare_cached("SELECT digest, message FROM keys WHERE uid = ?1 AND key = ?2")?;
     let found = statement
-        .query_row(params![uid, key.as_str()], |row| Ok((row.get::<_, Vec<u8>>(0)?, Seq(row.get(1)?))))
+        .query_row(params![uid, key.as_str()], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?)))
         .optional()?;
-    Ok(found
-        .map(|(was, message)| if was == digest { Outcome::Repeated(message) } else { Outcome::KeyConflict }))
+    Ok(found.map(|(was, made)| if was == digest { Outcome::Repeated(made) } else { Outcome::KeyConflict }))
 }
 
 pub(super) fn insert_key(
     db: &Connection,
     at: Timestamp,
     (uid, key, digest): &(u32, Key, [u8; 32]),
-    message: Seq,
+    made: u64,
 ) -> Result<()> {
     let sql = "INSERT INTO keys (uid, key, digest, message, at) VALUES (?1, ?2, ?3, ?4, ?5)";
-    db.prepare_cached(sql)?.execute(params![uid, key.as_str(), digest, message.0, at.0])?;
+    db.prepare_cached(sql)?.execute(params![uid, key.as_str(), digest, made, at.0])?;
     Ok(())
 }
 

@@ -78,6 +78,58 @@ const MIGRATIONS: &[M<'_>] = &[
     ) WITHOUT ROWID;
     ",
     ),
+    M::up(
+        "
+    -- AUTOINCREMENT: an id is never given again. Times in milliseconds since 1970.
+    CREATE TABLE downloads (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        uid INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        source TEXT NOT NULL,
+        root BLOB NOT NULL,
+        path BLOB NOT NULL,
+        named INTEGER NOT NULL,
+        force INTEGER NOT NULL,
+        checksum TEXT,
+        rate_limit INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        size INTEGER,
+        bytes INTEGER NOT NULL,
+        verified INTEGER NOT NULL,
+        blake3 BLOB,
+        error_code INTEGER,
+        error TEXT,
+        hint TEXT,
+        attempts INTEGER NOT NULL,
+        retry_at INTEGER,
+        added INTEGER NOT NULL,
+        changed INTEGER NOT NULL
+    );
+
+    -- The part file of a download that is not done.
+    CREATE TABLE parts (
+        download INTEGER PRIMARY KEY REFERENCES downloads ON DELETE CASCADE,
+        boot TEXT NOT NULL,
+        device INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        size INTEGER,
+        validator TEXT,
+        complete BLOB
+    );
+
+    -- What is there of its blocks of 1 MiB; a complete one has its BLAKE3 chaining value.
+    CREATE TABLE blocks (
+        download INTEGER NOT NULL REFERENCES parts ON DELETE CASCADE,
+        block INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        hash BLOB,
+        PRIMARY KEY (download, block)
+    ) WITHOUT ROWID;
+
+    -- At most one row: the limit of all downloads together, where it was set while netkitd ran.
+    CREATE TABLE download_limit (rate_limit INTEGER NOT NULL);
+    ",
+    ),
 ];
 
 /// Opens the database for the writer, made and brought up to date where needed.

@@ -2,10 +2,12 @@
 //! hub alone.
 
 use super::{
-    Entry, LogStats, Op, Outcome, Outgoing, Retention, StoreError, cursors, log, outbox, retention, shares,
+    Entry, LogStats, Op, Outcome, Outgoing, Retention, StoreError, cursors, downloads, log, outbox,
+    retention, shares,
 };
 use crate::limits;
 use netkit_proto::ids::Epoch;
+use netkit_proto::name::Key;
 use netkit_proto::time::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 use std::sync::Arc;
@@ -234,19 +236,22 @@ fn apply(
     op: &Op,
 ) -> rusqlite::Result<Outcome> {
     let appended = |entry: Entry| Outcome::Appended(Arc::new(entry));
+    let done = |()| Outcome::Done(true);
+    let used = |key: &Option<(u32, Key, [u8; 32])>| match key {
+        Some((uid, key, digest)) => outbox::look_up_key(db, *uid, key, digest),
+        None => Ok(None),
+    };
     match op {
         Op::Append(at, event) => log::append(db, stats, *at, event).map(appended),
         Op::Queue { at, event, address, datagram, expires, key } => {
-            if let Some((uid, key, digest)) = key
-                && let Some(used) = outbox::look_up_key(db, *uid, key, digest)?
-            {
+            if let Some(used) = used(key)? {
                 return Ok(used);
             }
             let entry = log::append(db, stats, *at, event)?;
             let (message, datagram) = (entry.seq, datagram.clone());
             outbox::insert(db, &Outgoing { message, address: *address, datagram, expires: *expires })?;
             if let Some(key) = key {
-                outbox::insert_key(db, *at, key, message)?;
+                outbox::insert_key(db, *at, key, message.0)?;
             }
             Ok(appended(entry))
         }
@@ -255,14 +260,33 @@ fn apply(
             log::append(db, stats, *at, event).map(appended)
         }
         Op::Conversation(at, address, encoding) => {
-            outbox::set_conversation(db, *at, *address, *encoding).map(|()| Outcome::Done(true))
+            outbox::set_conversation(db, *at, *address, *encoding).map(done)
         }
         Op::CursorRead(uid, name) => cursors::read(db, *uid, name),
         Op::CursorMove(at, uid, name, seq) => cursors::set(db, *at, *uid, name, epoch, *seq),
         Op::CursorRemove(uid, name) => cursors::remove(db, *uid, name),
         Op::CursorList(uid) => cursors::list(db, *uid),
-        Op::ShareAdd(share) => shares::insert(db, share).map(|()| Outcome::Done(true)),
-        Op::ShareRemove(name) => shares::remove(db, name).map(|()| Outcome::Done(true)),
+        Op::ShareAdd(share) => shares::insert(db, share).map(done),
+        Op::ShareRemove(name) => shares::remove(db, name).map(done),
+        Op::DownloadAdd { row, event, key } => {
+            if let Some(used) = used(key)? {
+                return Ok(used);
+            }
+            downloads::set(db, row)?;
+            if let Some(key) = key {
+                outbox::insert_key(db, row.added, key, row.id)?;
+            }
+            log::append(db, stats, row.added, event).map(appended)
+        }
+        Op::DownloadSet(row) => downloads::set(db, row).map(done),
+        Op::DownloadRemove(id) => downloads::remove(db, *id).map(done),
+        Op::DownloadOrder(places) => {
+            places.iter().try_for_each(|&(id, position)| downloads::set_position(db, id, position)).map(done)
+        }
+        Op::DownloadLimit(limit) => downloads::set_limit(db, *limit).map(done),
+        Op::PartRead(id) => downloads::load_part(db, *id),
+        Op::PartSave(id, part, blocks) => downloads::save_part(db, *id, part, blocks).map(done),
+        Op::PartForget(id) => downloads::forget_part(db, *id).map(done),
         Op::Retain(new) => {
             *limit = *new;
             Ok(Outcome::Done(true))

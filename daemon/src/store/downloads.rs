@@ -1,0 +1,338 @@
+//! The tables of the download queue: each download, what its part file holds, and the limit of all together.
+
+use super::{Outcome, StoreError};
+use netkit_proto::files::manifest::BlockHash;
+use netkit_proto::path::SafePath;
+use netkit_proto::rpc::call::{DownloadState, Failure};
+use netkit_proto::rpc::code::Kind;
+use netkit_proto::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::PathBuf;
+
+/// A download.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DownloadRow {
+    /// Its id.
+    pub id: u64,
+    /// Who added it.
+    pub uid: u32,
+    /// The lower, the sooner it comes to its turn.
+    pub position: i64,
+    /// Where it comes from, as it was asked for.
+    pub source: String,
+    /// The directory that its file must stay beneath.
+    pub root: PathBuf,
+    /// Its file beneath that.
+    pub path: SafePath,
+    /// The file's name was asked for: another name will not do.
+    pub named: bool,
+    /// A file of that name is replaced.
+    pub force: bool,
+    /// What the content must hash to, as `ALGORITHM:HEX`.
+    pub checksum: Option<String>,
+    /// Bytes a second; 0 = no limit of its own.
+    pub limit: u64,
+    /// How it stands.
+    pub state: DownloadState,
+    /// The file's size, where the source told it.
+    pub size: Option<u64>,
+    /// Bytes that are there.
+    pub bytes: u64,
+    /// The content was checked against the checksum.
+    pub verified: bool,
+    /// The content's hash, once it is complete.
+    pub blake3: Option<BlockHash>,
+    /// Why it, or its last try, failed.
+    pub error: Option<Failure>,
+    /// Tries that brought nothing.
+    pub attempts: u32,
+    /// When it is tried again.
+    pub retry_at: Option<Timestamp>,
+    /// When it was added.
+    pub added: Timestamp,
+    /// When its state was changed last.
+    pub changed: Timestamp,
+}
+
+/// What a part file is and which file it becomes a copy of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartRow {
+    /// The boot during which it was written: what was not synced may be lost after another.
+    pub boot: String,
+    /// The file system's number, and the file's in it.
+    pub file: (u64, u64),
+    /// The size of the whole file.
+    pub size: Option<u64>,
+    /// What tells this content of the source from another.
+    pub validator: Option<String>,
+    /// The content's hash: it is complete, and may have got its final name.
+    pub complete: Option<BlockHash>,
+}
+
+/// What is there of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockRow {
+    /// Which block of [`netkit_proto::files::manifest::BLOCK`] bytes.
+    pub block: u64,
+    /// How many of its bytes, from its start on.
+    pub bytes: u64,
+    /// Its hash, when it is complete.
+    pub hash: Option<BlockHash>,
+}
+
+const COLUMNS: &str = "id, uid, position, source, root, path, named, force, checksum, rate_limit, state, size, \
+     bytes, verified, blake3, error_code, error, hint, attempts, retry_at, added, changed";
+
+pub(super) fn load(db: &Connection) -> std::result::Result<Vec<DownloadRow>, StoreError> {
+    let mut statement = db.prepare(&format!("SELECT {COLUMNS} FROM downloads ORDER BY id"))?;
+    let rows = statement.query_map([], |row| Ok(from_row(row)))?;
+    rows.map(|row| row?).collect()
+}
+
+/// The highest id that was ever given.
+pub(super) fn last_id(db: &Connection) -> Result<u64> {
+    let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'downloads'";
+    Ok(db.query_row(sql, [], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+/// The limit of all together, where it was set while netkitd ran.
+pub(super) fn limit(db: &Connection) -> Result<Option<u64>> {
+    db.query_row("SELECT rate_limit FROM download_limit", [], |row| row.get(0)).optional()
+}
+
+pub(super) fn set_limit(db: &Connection, limit: Option<u64>) -> Result<()> {
+    db.execute("DELETE FROM download_limit", [])?;
+    if let Some(limit) = limit {
+        db.execute("INSERT INTO download_limit (rate_limit) VALUES (?1)", [limit])?;
+    }
+    Ok(())
+}
+
+fn from_row(row: &Row<'_>) -> std::result::Result<DownloadRow, StoreError> {
+    let damaged = |what: &str| StoreError::Damaged(format!("a bad {what} in table downloads"));
+    let (root, path): (Vec<u8>, Vec<u8>) = (row.get(4)?, row.get(5)?);
+    let state: String = row.get(10)?;
+    let error = match row.get::<_, Option<i64>>(15)? {
+        None => None,
+        Some(code) => {
+            Some(Failure { kind: Kind::of_download(code), message: row.get(16)?, hint: row.get(17)? })
+        }
+    };
+    Ok(DownloadRow {
+        id: row.get(0)?,
+        uid: row.get(1)?,
+        position: row.get(2)?,
+        source: row.get(3)?,
+        root: OsString::from_vec(root).into(),
+        path: SafePath::parse(&path).map_err(|_| damaged("path"))?,
+        named: row.get(6)?,
+        force: row.get(7)?,
+        checksum: row.get(8)?,
+        limit: row.get(9)?,
+        state: DownloadState::ALL
+            .into_iter()
+            .find(|known| known.as_str() == state)
+            .ok_or_else(|| damaged("state"))?,
+        size: row.get(11)?,
+        bytes: row.get(12)?,
+        verified: row.get(13)?,
+        blake3: row.get(14)?,
+        error,
+        attempts: row.get(18)?,
+        retry_at: row.get::<_, Option<i64>>(19)?.map(Timestamp),
+        added: Timestamp(row.get(20)?),
+        changed: Timestamp(row.get(21)?),
+    })
+}
+
+/// Writes a download as it is now.
+pub(super) fn set(db: &Connection, row: &DownloadRow) -> Result<()> {
+    let sql = format!(
+        "INSERT INTO downloads ({COLUMNS}) VALUES \
+         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22) \
+         ON CONFLICT (id) DO UPDATE SET position = ?3, rate_limit = ?10, state = ?11, size = ?12, bytes = ?13, \
+         verified = ?14, blake3 = ?15, error_code = ?16, error = ?17, hint = ?18, attempts = ?19, \
+         retry_at = ?20, path = ?6, changed = ?22"
+    );
+    let error = row.error.as_ref();
+    db.prepare_cached(&sql)?.execute(params![
+        row.id,
+        row.uid,
+        row.position,
+        row.source,
+        row.root.as_os_str().as_bytes(),
+        row.path.as_bytes(),
+        row.named,
+        row.force,
+        row.checksum,
+        row.limit,
+        row.state.as_str(),
+        row.size,
+        row.bytes,
+        row.verified,
+        row.blake3,
+        error.map(|error| error.kind.code()),
+        error.map(|error| &error.message),
+        error.and_then(|error| error.hint.as_ref()),
+        row.attempts,
+        row.retry_at.map(|at| at.0),
+        row.added.0,
+        row.changed.0,
+    ])?;
+    Ok(())
+}
+
+pub(super) fn remove(db: &Connection, id: u64) -> Result<()> {
+    db.prepare_cached("DELETE FROM downloads WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
+pub(super) fn set_position(db: &Connection, id: u64, position: i64) -> Result<()> {
+    db.prepare_cached("UPDATE downloads SET position = ?2 WHERE id = ?1")?.execute(params![id, position])?;
+    Ok(())
+}
+
+/// Writes down what a part file holds: the file itself, and those blocks of which there is more than before. Nothing
+/// where the download is gone.
+pub(super) fn save_part(db: &Connection, id: u64, part: &PartRow, blocks: &[BlockRow]) -> Result<()> {
+    let sql = "INSERT INTO parts (download, boot, device, inode, size, validator, complete) \
+               SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 FROM downloads WHERE id = ?1 \
+               ON CONFLICT (download) DO UPDATE SET boot = ?2, device = ?3, inode = ?4, size = ?5, \
+               validator = ?6, complete = ?7";
+    // The numbers are 64 bits without a sign, SQLite's have one: the bits are kept.
+    let (device, inode) = (part.file.0.cast_signed(), part.file.1.cast_signed());
+    let PartRow { boot, size, validator, complete, .. } = part;
+    let saved =
+        db.prepare_cached(sql)?.execute(params![id, boot, device, inode, size, validator, complete])?;
+    if saved == 0 {
+        return Ok(());
+    }
+    let sql = "INSERT INTO blocks (download, block, bytes, hash) VALUES (?1, ?2, ?3, ?4) \
+               ON CONFLICT (download, block) DO UPDATE SET bytes = ?3, hash = ?4";
+    let mut statement = db.prepare_cached(sql)?;
+    for BlockRow { block, bytes, hash } in blocks {
+        statement.execute(params![id, block, bytes, hash])?;
+    }
+    Ok(())
+}
+
+/// Forgets what a part file held.
+pub(super) fn forget_part(db: &Connection, id: u64) -> Result<()> {
+    db.prepare_cached("DELETE FROM parts WHERE download = ?1")?.execute([id])?;
+    Ok(())
+}
+
+/// What is known of a part file.
+pub(super) fn load_part(db: &Connection, id: u64) -> Result<Outcome> {
+    let sql = "SELECT boot, device, inode, size, validator, complete FROM parts WHERE download = ?1";
+    let part = db.prepare_cached(sql)?.query_row([id], |row| {
+        let file = (row.get::<_, i64>(1)?.cast_unsigned(), row.get::<_, i64>(2)?.cast_unsigned());
+        Ok(PartRow {
+            boot: row.get(0)?,
+            file,
+            size: row.get(3)?,
+            validator: row.get(4)?,
+            complete: row.get(5)?,
+        })
+    });
+    let Some(part) = part.optional()? else { return Ok(Outcome::Part(None)) };
+    let mut statement =
+        db.prepare_cached("SELECT block, bytes, hash FROM blocks WHERE download = ?1 ORDER BY block")?;
+    let rows = statement
+        .query_map([id], |row| Ok(BlockRow { block: row.get(0)?, bytes: row.get(1)?, hash: row.get(2)? }))?;
+    Ok(Outcome::Part(Some((part, rows.collect::<Result<_>>()?))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema;
+    use super::*;
+
+    fn row(id: u64) -> DownloadRow {
+        DownloadRow {
+            id,
+            uid: 1000,
+            position: -3,
+            source: "http://a/b".into(),
+            root: "/srv".into(),
+            path: SafePath::parse(b"d/b").unwrap(),
+            named: true,
+            force: false,
+            checksum: Some("md5:00".into()),
+            limit: 7,
+            state: DownloadState::Queued,
+            size: None,
+            bytes: 0,
+            verified: false,
+            blake3: None,
+            error: None,
+            attempts: 0,
+            retry_at: None,
+            added: Timestamp(1),
+            changed: Timestamp(2),
+        }
+    }
+
+    #[test]
+    fn downloads_are_read_as_they_were_written_and_ids_are_never_given_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = schema::open_writer(&dir.path().join("db")).unwrap();
+        assert_eq!(last_id(&db).unwrap(), 0);
+        set(&db, &row(1)).unwrap();
+        let failed = DownloadRow {
+            state: DownloadState::Failed,
+            size: Some(1 << 40),
+            bytes: 5,
+            verified: true,
+            blake3: Some([9; 32]),
+            error: Some(Failure { kind: Kind::Short, message: "m".into(), hint: Some("h".into()) }),
+            attempts: 3,
+            retry_at: Some(Timestamp(5)),
+            ..row(2)
+        };
+        set(&db, &row(2)).unwrap();
+        set(&db, &failed).unwrap();
+        assert_eq!(load(&db).unwrap(), [row(1), failed]);
+        remove(&db, 2).unwrap();
+        assert_eq!((load(&db).unwrap().len(), last_id(&db).unwrap()), (1, 2));
+    }
+
+    #[test]
+    fn a_part_goes_with_its_download() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = schema::open_writer(&dir.path().join("db")).unwrap();
+        let part = PartRow {
+            boot: "b".into(),
+            file: (1, u64::MAX),
+            size: Some(9),
+            validator: Some("\"v\"".into()),
+            complete: None,
+        };
+        let block = |block, hash| BlockRow { block, bytes: 5, hash };
+        save_part(&db, 1, &part, &[]).unwrap();
+        assert!(matches!(load_part(&db, 1), Ok(Outcome::Part(None))), "there is no such download");
+        set(&db, &row(1)).unwrap();
+        save_part(&db, 1, &part, &[block(0, None), block(1, Some([1; 32]))]).unwrap();
+        save_part(&db, 1, &part, &[block(0, Some([2; 32]))]).unwrap();
+        let Outcome::Part(Some((read, blocks))) = load_part(&db, 1).unwrap() else { panic!() };
+        assert_eq!((read, blocks), (part.clone(), vec![block(0, Some([2; 32])), block(1, Some([1; 32]))]));
+        forget_part(&db, 1).unwrap();
+        assert!(matches!(load_part(&db, 1), Ok(Outcome::Part(None))));
+        save_part(&db, 1, &part, &[block(3, None)]).unwrap();
+        remove(&db, 1).unwrap();
+        let left: i64 = db.query_row("SELECT count(*) FROM blocks", [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 0);
+    }
+
+    #[test]
+    fn the_limit_of_all_is_kept_until_it_is_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = schema::open_writer(&dir.path().join("db")).unwrap();
+        for wanted in [None, Some(0), Some(5), None] {
+            set_limit(&db, wanted).unwrap();
+            assert_eq!(limit(&db).unwrap(), wanted);
+        }
+    }
+}
