@@ -13,9 +13,9 @@ pub mod rpc;
 mod run;
 pub mod serve;
 pub mod signals;
-pub mod sockopt;
 mod state;
 pub mod store;
+pub mod syscall;
 pub mod systemd;
 
 use clap::Parser;

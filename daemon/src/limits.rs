@@ -137,6 +137,11 @@ pub const ARCHIVE_LISTING: usize = 200_000;
 /// Directories within directories that an archive follows.
 pub const ARCHIVE_DEPTH: usize = 64;
 
+// --- downloads ---------------------------------------------------------------------------------------------
+
+/// Names with a number that are tried for a file whose own name is taken.
+pub const NUMBERED_NAMES: u32 = 10_000;
+
 // --- control socket ----------------------------------------------------------------------------------------
 
 /// Sessions in all.

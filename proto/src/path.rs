@@ -73,6 +73,13 @@ impl SafePath {
         self.components().next_back()
     }
 
+    /// The directory that the last component is in; of the directory itself: itself.
+    #[must_use]
+    pub fn parent(&self) -> SafePath {
+        let end = self.0.iter().rposition(|&b| b == b'/').unwrap_or(0);
+        SafePath(self.0[..end].to_vec())
+    }
+
     /// The first component and the rest.
     #[must_use]
     pub fn split_first(&self) -> Option<(&[u8], SafePath)> {
@@ -182,6 +189,11 @@ mod tests {
             SafePath::parse(b"share").unwrap().split_first().map(|(f, r)| (f.to_vec(), r)).unwrap();
         assert_eq!((last.as_slice(), rest.is_root()), (&b"share"[..], true));
         assert_eq!(SafePath::root().split_first(), None);
+        assert_eq!(
+            (path.parent().as_bytes(), SafePath::root().parent()),
+            (&b"share/.dir"[..], SafePath::root())
+        );
+        assert!(SafePath::parse(b"a").unwrap().parent().is_root());
         assert!(!SafePath::parse(b"a/b.part").unwrap().has_part());
     }
 }

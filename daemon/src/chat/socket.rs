@@ -2,7 +2,7 @@
 
 use crate::limits;
 use crate::listen;
-use crate::sockopt;
+use crate::syscall;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::Type;
 use std::io::{self, IoSliceMut};
@@ -106,7 +106,7 @@ impl ChatSocket {
 
     /// Datagrams that the kernel dropped here since the start.
     pub(super) fn dropped(&self) -> io::Result<u64> {
-        sockopt::datagrams_dropped(self.io.as_fd()).map(u64::from)
+        syscall::datagrams_dropped(self.io.as_fd()).map(u64::from)
     }
 }
 

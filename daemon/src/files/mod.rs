@@ -1,14 +1,19 @@
-//! Files on disk: what is shared and how it is opened, read and listed. The only room that opens a shared file; a path
-//! leaves a share nowhere else than here, and here it can't. Knows nothing of sockets.
+//! Files on disk: what is shared and how it is opened, read and listed. The only room that opens a file that is shared
+//! or downloaded; a path leaves its directory nowhere else than here, and here it can't. Knows nothing of sockets.
 
 mod buffers;
 mod list;
+mod part;
 mod root;
 mod share;
 mod stream;
+mod target;
 
 pub use buffers::Buffers;
 pub use list::{DirEntry, list};
+pub use netkit_proto::path::numbered;
+pub use part::{Naming, PartFile, find_placed};
 pub use root::{Kind, OpenFile, Opened, Stamp};
 pub use share::{Access, Share, Shares};
 pub use stream::FileStream;
+pub use target::{Group, Target, TargetDir};

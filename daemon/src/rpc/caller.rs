@@ -2,7 +2,7 @@
 //! that connected, its user and all its groups.
 
 use crate::config::{Config, DEFAULT_GROUP, Principal};
-use crate::sockopt;
+use crate::syscall;
 use netkit_proto::rpc::call::Access;
 use netkit_proto::rpc::code::{Error, Kind};
 use std::io;
@@ -94,7 +94,7 @@ impl Rights {
     /// Who connected.
     pub(super) fn caller(stream: &UnixStream) -> io::Result<Caller> {
         let credentials = stream.peer_cred()?;
-        let mut gids = sockopt::peer_groups(stream.as_fd())?;
+        let mut gids = syscall::peer_groups(stream.as_fd())?;
         gids.push(credentials.gid());
         Ok(Caller { uid: credentials.uid(), gids })
     }

@@ -1,4 +1,4 @@
-//! Two socket options that no library offers in safe form. The only place of netkit with unsafe code.
+//! System calls that no library offers in safe form. The only place of netkit with unsafe code.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -54,6 +54,18 @@ pub fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
             Err((error, _)) => return Err(error),
         }
     }
+}
+
+/// Starts writing a range of a file to its disk and does not wait for it (sync_file_range(2), `SYNC_FILE_RANGE_WRITE`).
+///
+/// # Errors
+/// Those of sync_file_range(2).
+pub fn start_writeback(file: BorrowedFd<'_>, range: std::ops::Range<u64>) -> io::Result<()> {
+    let number = |n: u64| libc::off64_t::try_from(n).map_err(io::Error::other);
+    let (start, len) = (number(range.start)?, number(range.end.saturating_sub(range.start))?);
+    // SAFETY: only numbers are handed over; `file` is open for the whole call.
+    let result = unsafe { libc::sync_file_range(file.as_raw_fd(), start, len, libc::SYNC_FILE_RANGE_WRITE) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]

@@ -1,0 +1,305 @@
+//! A file that is not complete yet: `.netkit-ID.part` beside its final name, which it gets only whole, synced, and
+//! over no other file unless that was asked for.
+
+use super::target::TargetDir;
+use crate::limits;
+use netkit_proto::path::numbered;
+use rustix::fs::{AtFlags, FallocateFlags, RenameFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::sync::Arc;
+
+/// Which names a file may get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// This one, or one with a number where it is taken.
+    Numbered,
+    /// This one alone.
+    Exact,
+    /// This one, whatever file has it.
+    Replace,
+}
+
+/// A part file, open for reading and writing.
+#[derive(Debug)]
+pub struct PartFile {
+    file: File,
+    dir: Arc<TargetDir>,
+    name: String,
+}
+
+fn name_of(id: u64) -> String {
+    format!(".netkit-{id}.part")
+}
+
+impl PartFile {
+    /// A new, empty one; an old one goes. Blocks, as all of this does.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn create(dir: &Arc<TargetDir>, id: u64) -> io::Result<PartFile> {
+        let name = name_of(id);
+        dir.remove(&name)?;
+        Ok(PartFile { file: dir.create(&name)?, dir: Arc::clone(dir), name })
+    }
+
+    /// The one of before; `None` where it is gone.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn reopen(dir: &Arc<TargetDir>, id: u64) -> io::Result<Option<PartFile>> {
+        let name = name_of(id);
+        Ok(dir.reopen(&name)?.map(|file| PartFile { file, dir: Arc::clone(dir), name }))
+    }
+
+    /// Deletes a download's part file, if there is one.
+    ///
+    /// # Errors
+    /// Those of unlink(2).
+    pub fn remove(dir: &TargetDir, id: u64) -> io::Result<()> {
+        dir.remove(&name_of(id))
+    }
+
+    /// The file system's number, and the file's in it.
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub fn identity(&self) -> io::Result<(u64, u64)> {
+        identity(&self.file)
+    }
+
+    /// The directory that it is in.
+    #[must_use]
+    pub fn dir(&self) -> &Arc<TargetDir> {
+        &self.dir
+    }
+
+    /// For reading it from its start to its end.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Writes all of `bytes` at `offset`.
+    ///
+    /// # Errors
+    /// Those of pwrite(2).
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)
+    }
+
+    /// Fills `buffer` from `offset` on.
+    ///
+    /// # Errors
+    /// Those of pread(2), and [`io::ErrorKind::UnexpectedEof`].
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset)
+    }
+
+    /// Claims the space for `size` bytes, so that nobody else takes it meanwhile; `false` where the file system can't.
+    ///
+    /// # Errors
+    /// Those of fallocate(2): [`io::ErrorKind::StorageFull`] above all.
+    pub fn allocate(&self, size: u64) -> io::Result<bool> {
+        match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, size) {
+            Ok(()) => Ok(true),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives back the space of what was not written: `missing`, in rising order, up to the end of the file.
+    ///
+    /// # Errors
+    /// Those of fallocate(2) and ftruncate(2).
+    pub fn release(&self, missing: &[Range<u64>]) -> io::Result<()> {
+        let len = self.file.metadata()?.len();
+        for hole in missing.iter().filter(|hole| hole.start < len) {
+            let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            match rustix::fs::fallocate(&self.file, punch, hole.start, hole.end.min(len) - hole.start) {
+                Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // To its own length: that frees what was claimed beyond it.
+        self.file.set_len(len)
+    }
+
+    /// Starts writing a range to the disk, so that the sync at the end finds little left to do.
+    pub fn start_writeback(&self, range: Range<u64>) {
+        if let Err(error) = crate::syscall::start_writeback(self.file.as_fd(), range) {
+            tracing::trace!(%error, "no early writeback"); // only good to have
+        }
+    }
+
+    /// Makes its content and its size durable.
+    ///
+    /// # Errors
+    /// Those of fsync(2).
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    /// Gives the file its name, durably; the name that it got.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] where it may not have the name.
+    pub fn place(&self, name: &str, naming: Naming) -> io::Result<String> {
+        let placed = match naming {
+            Naming::Replace => {
+                match rustix::fs::renameat(self.dir.fd(), &self.name, self.dir.fd(), name) {
+                    Err(Errno::ISDIR | Errno::EXIST | Errno::NOTEMPTY) => {
+                        return Err(io::ErrorKind::AlreadyExists.into());
+                    }
+                    renamed => renamed?,
+                }
+                name.to_owned()
+            }
+            Naming::Exact => {
+                self.rename_to_free(name)?;
+                name.to_owned()
+            }
+            Naming::Numbered => {
+                let mut names = (0..limits::NUMBERED_NAMES).map(|number| numbered(name, number));
+                loop {
+                    let Some(name) = names.next() else { return Err(io::ErrorKind::AlreadyExists.into()) };
+                    match self.rename_to_free(&name) {
+                        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                        renamed => break renamed.map(|()| name)?,
+                    }
+                }
+            }
+        };
+        self.dir.sync()?;
+        Ok(placed)
+    }
+
+    fn rename_to_free(&self, name: &str) -> io::Result<()> {
+        let dir = self.dir.fd();
+        match rustix::fs::renameat_with(dir, &self.name, dir, name, RenameFlags::NOREPLACE) {
+            // Some file systems can't; a second link is as good, and fails where the name is taken.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                rustix::fs::linkat(dir, &self.name, dir, name, AtFlags::empty())?;
+                self.dir.remove(&self.name)
+            }
+            renamed => Ok(renamed?),
+        }
+    }
+}
+
+fn identity(file: &File) -> io::Result<(u64, u64)> {
+    let metadata = file.metadata()?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// The name under which a file was placed before netkitd could note it: one that it may have, and the file itself.
+///
+/// # Errors
+/// What the file system says.
+pub fn find_placed(
+    dir: &TargetDir,
+    name: &str,
+    naming: Naming,
+    file: (u64, u64),
+) -> io::Result<Option<(String, File)>> {
+    let count = if naming == Naming::Numbered { limits::NUMBERED_NAMES } else { 1 };
+    for name in (0..count).map(|number| numbered(name, number)) {
+        match dir.file(&name) {
+            Ok(None) => return Ok(None),
+            Ok(Some(found)) if identity(&found)? == file => return Ok(Some((name, found))),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Ok(Some(_)) | Err(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Target;
+    use super::*;
+    use netkit_proto::path::SafePath;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    fn open(dir: &Path) -> Arc<TargetDir> {
+        let target = Target { root: dir.into(), path: SafePath::parse(b"x").unwrap() };
+        Arc::new(TargetDir::open(&target, None).unwrap())
+    }
+
+    #[test]
+    fn a_file_gets_a_free_name_unless_it_may_replace() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = open(tmp.path());
+        let read = |name: &str| std::fs::read_to_string(tmp.path().join(name)).unwrap();
+        let place = |text: &str, naming| {
+            let part = PartFile::create(&dir, 7).unwrap();
+            part.write_at(text.as_bytes(), 0).unwrap();
+            part.sync().unwrap();
+            part.place("a.txt", naming).map_err(|e| e.kind())
+        };
+        assert_eq!(place("0", Naming::Exact).as_deref(), Ok("a.txt"));
+        assert_eq!(place("1", Naming::Exact), Err(io::ErrorKind::AlreadyExists));
+        assert_eq!(place("1", Naming::Numbered).as_deref(), Ok("a (1).txt"));
+        assert_eq!(place("2", Naming::Numbered).as_deref(), Ok("a (2).txt"));
+        assert_eq!(place("3", Naming::Replace).as_deref(), Ok("a.txt"));
+        assert_eq!(
+            (read("a.txt"), read("a (1).txt"), read("a (2).txt")),
+            ("3".into(), "1".into(), "2".into())
+        );
+        let mode = std::fs::metadata(tmp.path().join("a.txt")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640);
+        std::fs::remove_file(tmp.path().join("a.txt")).unwrap();
+        std::fs::create_dir(tmp.path().join("a.txt")).unwrap();
+        assert_eq!(place("4", Naming::Replace), Err(io::ErrorKind::AlreadyExists));
+        assert_eq!(place("4", Naming::Numbered).as_deref(), Ok("a (3).txt"), "a directory has the name");
+    }
+
+    #[test]
+    fn a_placed_file_is_found_by_what_it_is() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = open(tmp.path());
+        std::fs::write(tmp.path().join("a"), "other").unwrap();
+        let part = PartFile::create(&dir, 1).unwrap();
+        let file = part.identity().unwrap();
+        let found = |naming| find_placed(&dir, "a", naming, file).unwrap().map(|(name, _)| name);
+        assert_eq!(found(Naming::Numbered), None, "not yet");
+        part.place("a", Naming::Numbered).unwrap();
+        assert_eq!(found(Naming::Numbered).as_deref(), Some("a (1)"));
+        assert_eq!(found(Naming::Exact), None);
+    }
+
+    #[test]
+    fn space_that_was_claimed_is_given_back() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = open(tmp.path());
+        let part = PartFile::create(&dir, 1).unwrap();
+        if !part.allocate(8 << 20).unwrap() {
+            return; // this file system can't: nothing is claimed
+        }
+        let used = || part.file().metadata().unwrap().blocks() * 512;
+        assert!(used() >= 8 << 20);
+        part.write_at(&[1; 4096], 3 << 20).unwrap();
+        part.release(&[0..3 << 20, (3 << 20) + 4096..8 << 20]).unwrap();
+        assert!(used() <= 64 << 10, "{} bytes are still claimed", used());
+        let mut read = [0; 4096];
+        part.read_at(&mut read, 3 << 20).unwrap();
+        assert_eq!(read, [1; 4096]);
+    }
+
+    #[test]
+    fn a_part_is_kept_and_removed() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = open(tmp.path());
+        assert!(PartFile::reopen(&dir, 1).unwrap().is_none());
+        let file = PartFile::create(&dir, 1).unwrap().identity().unwrap();
+        assert_eq!(PartFile::reopen(&dir, 1).unwrap().unwrap().identity().unwrap(), file);
+        PartFile::remove(&dir, 1).unwrap();
+        PartFile::remove(&dir, 1).unwrap();
+        assert!(PartFile::reopen(&dir, 1).unwrap().is_none());
+    }
+}
