@@ -73,6 +73,20 @@ impl TargetDir {
         Ok(TargetDir { fd, group })
     }
 
+    /// Opens the directory of a target; `None` where it does not exist. Blocks.
+    ///
+    /// # Errors
+    /// As [`TargetDir::open`].
+    pub fn existing(target: &Target) -> io::Result<Option<TargetDir>> {
+        let opened = open_dir(CWD, &target.root, ResolveFlags::empty())
+            .and_then(|root| open_beneath(&root, &target.path.parent()));
+        match opened {
+            Ok(fd) => Ok(Some(TargetDir { fd, group: None })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Bytes that may still be written here (statvfs(3), `f_bavail`).
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod conversations;
 mod cursors;
 pub mod feed;
 pub mod handle;
+pub mod orders;
 mod outbox;
 mod shares;
 

@@ -1,0 +1,152 @@
+//! The download engine: does what the hub orders and reports how it goes. One download is one task (`task`); its
+//! connections (`connection`) take runs of bytes from its `plan` and hand what comes to one thread (`writer`) that
+//! hashes and writes (`content`). Kinds of source are `http` and `plain`. Decides nothing: what is tried again, and
+//! when, is the hub's.
+
+mod connection;
+mod content;
+mod disk;
+mod http;
+mod limit;
+mod net;
+mod pace;
+mod plain;
+mod plan;
+mod prepare;
+mod source;
+mod task;
+mod verify;
+mod writer;
+
+use crate::config::Config;
+use crate::files::{Group, PartFile, Target, TargetDir};
+use crate::hub::orders::{End, Failed, Order, Report};
+use limit::Limiter;
+use netkit_proto::rpc::code::Kind;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::{OnceCell, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What the engine works with.
+#[derive(Debug)]
+pub struct Ends {
+    /// What is in force.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// What to do.
+    pub orders: mpsc::Receiver<Order>,
+    /// How it goes.
+    pub reports: mpsc::Sender<Report>,
+    /// The most bytes a second for all downloads together; 0 = no limit.
+    pub limit: watch::Receiver<u64>,
+    /// Who may read what is downloaded.
+    pub group: Group,
+}
+
+/// What all downloads share.
+#[derive(Debug)]
+struct Engine {
+    config: watch::Receiver<Arc<Config>>,
+    reports: mpsc::Sender<Report>,
+    limit: Arc<Limiter>,
+    client: OnceCell<reqwest::Client>,
+    group: Group,
+    /// Names the time since the machine was started; empty where that can't be told, and then every start counts as one.
+    boot: String,
+    stop: CancellationToken,
+}
+
+impl Engine {
+    /// The HTTP client, made when it is needed first: a netkitd that fetches nothing does without.
+    async fn client(&self) -> Result<reqwest::Client, Failed> {
+        let made = self.client.get_or_try_init(|| async {
+            let made = tokio::task::spawn_blocking(http::client).await.map_err(|e| e.to_string())?;
+            made.map_err(|e| e.to_string())
+        });
+        let client =
+            made.await.map_err(|why| Failed::new(Kind::Tls, format_args!("can't set up TLS: {why}")))?;
+        Ok(client.clone())
+    }
+
+    fn keep_free(&self) -> u64 {
+        self.config.borrow().downloads.keep_free
+    }
+
+    fn connections(&self) -> u8 {
+        self.config.borrow().downloads.connections
+    }
+
+    fn may_write(&self, root: &Path) -> bool {
+        let config = self.config.borrow();
+        root == config.downloads.dir || config.downloads.allow.iter().any(|allowed| allowed.0 == root)
+    }
+}
+
+/// Works until `stop`; what runs then stops, and keeps what came.
+///
+/// # Errors
+/// None at present: a download's failure is its own.
+pub async fn run(mut ends: Ends, stop: CancellationToken) -> io::Result<()> {
+    let engine = Arc::new(Engine {
+        config: ends.config,
+        reports: ends.reports,
+        limit: Arc::new(Limiter::new(ends.limit)),
+        client: OnceCell::new(),
+        group: ends.group,
+        boot: boot_id(),
+        stop: stop.clone(),
+    });
+    let tasks = TaskTracker::new();
+    loop {
+        let order = tokio::select! {
+            () = stop.cancelled() => break,
+            order = ends.orders.recv() => order,
+        };
+        match order {
+            None => stop.cancelled().await, // the hub is gone, and with it netkitd soon
+            Some(Order::Start(start)) => {
+                let (engine, id) = (Arc::clone(&engine), start.id);
+                tasks.spawn(async move {
+                    let ended = tokio::spawn(task::run(Arc::clone(&engine), *start)).await;
+                    let end = ended.unwrap_or_else(|panic| {
+                        let why = format!("the download failed inside netkitd: {panic}");
+                        End::Failed(Failed::new(Kind::InternalError, why))
+                    });
+                    let _ = engine.reports.send(Report::Ended(id, end)).await; // the hub is there, or all ends
+                });
+            }
+            Some(Order::Discard(id, target)) => {
+                let engine = Arc::clone(&engine);
+                tasks.spawn(async move {
+                    let discarded = tokio::task::spawn_blocking(move || discard(id, &target)).await;
+                    let discarded = discarded.unwrap_or_else(|panic| Err(panic.to_string()));
+                    let _ = engine.reports.send(Report::Discarded(id, discarded)).await; // as above
+                });
+            }
+        }
+    }
+    tasks.close();
+    tasks.wait().await;
+    Ok(())
+}
+
+/// Deletes what came of a download.
+fn discard(id: u64, target: &Target) -> Result<(), String> {
+    let removed = TargetDir::existing(target).and_then(|dir| match dir {
+        Some(dir) => PartFile::remove(&dir, id),
+        None => Ok(()),
+    });
+    removed.map_err(|error| format!("its part file beside {} stays: {error}", target.shown().display()))
+}
+
+/// random(4): made at each start of the machine.
+fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_else(
+        |error| {
+            tracing::warn!(%error, "can't tell one boot from another: part files are checked at each start");
+            String::new()
+        },
+    )
+}

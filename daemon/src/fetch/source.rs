@@ -1,0 +1,65 @@
+//! What the engine needs of a source: to be asked for bytes and to give them. Each kind of source is a file beside
+//! this one.
+
+use crate::hub::orders::Failed;
+use bytes::Bytes;
+use std::ops::Range;
+
+/// A kind of source.
+pub(super) trait Source: Send + Sync + 'static {
+    /// The bytes of an answer.
+    type Body: Body;
+
+    /// Asks for bytes.
+    ///
+    /// # Errors
+    /// Why there are none.
+    fn open(&self, ask: Ask) -> impl Future<Output = Result<Opened<Self::Body>, Failed>> + Send;
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// The whole file.
+    Whole,
+    /// A part of it, if it is still the same.
+    Part {
+        /// Which bytes.
+        range: Range<u64>,
+        /// The size of the whole.
+        size: u64,
+        /// What the source said of it.
+        validator: String,
+    },
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Opened<B> {
+    /// What the source says of the file.
+    pub about: About,
+    /// The part that was asked for; else the whole file comes, because it is another one or the source gives no parts.
+    pub is_part: bool,
+    /// The bytes.
+    pub body: B,
+}
+
+/// What a source says of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct About {
+    /// Its size.
+    pub size: Option<u64>,
+    /// What tells this content from another, byte by byte.
+    pub validator: Option<String>,
+    /// Whether it gives parts.
+    pub gives_parts: bool,
+}
+
+/// Bytes that come piece by piece.
+pub(super) trait Body: Send + 'static {
+    /// The next piece; `None` where the answer is complete, as far as the source can tell.
+    ///
+    /// # Errors
+    /// Why no more come.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, Failed>> + Send;
+}

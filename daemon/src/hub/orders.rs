@@ -1,0 +1,140 @@
+//! What the hub and the download engine tell each other: the hub orders, the engine reports. Neither names the other.
+
+pub use crate::store::{BlockRow, PartRow};
+
+use crate::files::{Naming, Target};
+use netkit_proto::files::checksum::Checksum;
+use netkit_proto::files::manifest::BlockHash;
+use netkit_proto::files::source::Source;
+use netkit_proto::rpc::call::Failure;
+use netkit_proto::rpc::code::Kind;
+use std::fmt;
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+
+/// What the engine is to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Fetch a file; ends with [`Report::Ended`].
+    Start(Box<Start>),
+    /// Delete what came of a download that does not run; ends with [`Report::Discarded`].
+    Discard(u64, Target),
+}
+
+/// A download that has its turn.
+#[derive(Debug)]
+pub struct Start {
+    /// Its id.
+    pub id: u64,
+    /// Where it comes from.
+    pub source: Source,
+    /// Where it goes.
+    pub target: Target,
+    /// Which names it may get.
+    pub naming: Naming,
+    /// What its content must hash to.
+    pub checksum: Option<Checksum>,
+    /// What its part file held when that was noted last.
+    pub part: Option<(PartRow, Vec<BlockRow>)>,
+    /// What holds for it at present.
+    pub control: watch::Receiver<Control>,
+}
+
+/// What holds for a running download.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// It is to stop; what came of it is kept.
+    pub stop: bool,
+    /// The most bytes a second; 0 = no limit of its own.
+    pub limit: u64,
+}
+
+/// What the engine tells.
+#[derive(Debug)]
+pub enum Report {
+    /// How far a download is; `save`: what to note of its part file, blocks that were noted before left out.
+    Progress(u64, Progress, Option<(PartRow, Vec<BlockRow>)>),
+    /// What came of a download is of no use; the bytes that are lost and why.
+    Restarted(u64, u64, String),
+    /// All bytes are there. Once that is committed the file is checked and gets its name.
+    Complete(u64, PartRow, oneshot::Sender<()>),
+    /// A download came to an end.
+    Ended(u64, End),
+    /// What came of a download is deleted, or can't be: why.
+    Discarded(u64, Result<(), String>),
+}
+
+/// How far a download is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The file's size, where the source told it.
+    pub size: Option<u64>,
+    /// Bytes that are there.
+    pub bytes: u64,
+    /// Bytes a second at present.
+    pub rate: u64,
+}
+
+/// How a download ended.
+#[derive(Debug)]
+pub enum End {
+    /// The file is complete.
+    Done(Done),
+    /// It was told to.
+    Stopped,
+    /// Why it can't go on.
+    Failed(Failed),
+}
+
+/// A complete file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The name that it got.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its hash.
+    pub blake3: BlockHash,
+    /// It was checked against a checksum.
+    pub verified: bool,
+}
+
+/// Why a download can't go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// What people and scripts are told.
+    pub failure: Failure,
+    /// Whether it may go better later.
+    pub retry: Retry,
+}
+
+/// Whether trying again makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// The same would happen.
+    Never,
+    /// It may pass.
+    Later,
+    /// The source says that it passes after this time.
+    After(Duration),
+}
+
+impl Failed {
+    /// A failure that stays.
+    pub fn new(kind: Kind, message: impl fmt::Display) -> Failed {
+        let failure = Failure { kind, message: message.to_string(), hint: None };
+        Failed { failure, retry: Retry::Never }
+    }
+
+    /// A failure that may pass.
+    pub fn passing(kind: Kind, message: impl fmt::Display) -> Failed {
+        Failed { retry: Retry::Later, ..Failed::new(kind, message) }
+    }
+
+    /// The same with what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl fmt::Display) -> Failed {
+        self.failure.hint = Some(hint.to_string());
+        self
+    }
+}
