@@ -3,7 +3,7 @@
 
 pub mod chat;
 pub mod config;
-mod fetch;
+pub mod fetch;
 pub mod files;
 pub mod hub;
 pub mod limits;

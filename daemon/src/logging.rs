@@ -13,6 +13,7 @@ use tracing::field::{Field, Value, Visit, display};
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Event, Metadata, Subscriber};
 use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -26,7 +27,7 @@ const FIELDS: usize = 16;
 /// The log's front.
 #[derive(Clone, Debug)]
 pub struct LogHandle {
-    level: reload::Handle<LevelFilter, Registry>,
+    level: reload::Handle<Targets, Registry>,
     lines: SyncSender<Message>,
     dropped: Arc<AtomicU64>,
 }
@@ -75,14 +76,17 @@ pub fn init(level: LogLevel) -> io::Result<LogHandle> {
     Ok(front)
 }
 
-fn filter(level: LogLevel) -> LevelFilter {
-    match level {
+/// Our own lines at this level; of the libraries' only warnings, since they may name what is private, such as URLs.
+fn filter(level: LogLevel) -> Targets {
+    let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
-    }
+    };
+    let own = env!("CARGO_PKG_NAME").replace('-', "_");
+    Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(own, level)
 }
 
 /// Whether stderr is connected to the journal (systemd.exec(5), `$JOURNAL_STREAM`).
@@ -217,6 +221,16 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn of_libraries_only_warnings_are_logged() {
+        let debug = filter(LogLevel::Debug);
+        let would = |target, level| debug.would_enable(target, &level);
+        assert!(would("netkit_daemon::serve", tracing::Level::DEBUG));
+        assert!(!would("hyper_util::client", tracing::Level::DEBUG));
+        assert!(would("hyper_util::client", tracing::Level::WARN));
+        assert!(!filter(LogLevel::Error).would_enable("hyper_util::client", &tracing::Level::WARN));
     }
 
     #[test]

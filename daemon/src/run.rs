@@ -1,8 +1,10 @@
 //! One run of the daemon: starts the rooms, watches over them, and stops them in order. The hub, the control
-//! socket and the signals share the main thread's runtime; the chat port has a thread and a runtime of its own.
+//! socket and the signals share the main thread's runtime; the chat port, the file port and the download engine have
+//! runtimes of their own.
 
 use crate::chat::{self, ChatPort};
 use crate::config::{Changes, Config, Source};
+use crate::fetch;
 use crate::hub::handle::FileCounters;
 use crate::hub::{self, Hub};
 use crate::limits;
@@ -93,6 +95,17 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
     on_files.worker_threads(limits::FILE_WORKERS).max_blocking_threads(limits::FILE_BLOCKING);
     let until = stop.clone();
     let mut files = spawn_edge("files", on_files, move || file_port.run(file_ends, until))?;
+    let fetch_ends = fetch::Ends {
+        config: config.clone(),
+        orders: ends.orders,
+        reports: ends.reports,
+        limit: ends.download_limit,
+        group: uzers::get_group_by_name(config.borrow().control.group_name()).map(|group| group.gid()),
+    };
+    let mut on_fetch = Builder::new_multi_thread();
+    on_fetch.worker_threads(limits::FETCH_WORKERS);
+    let until = stop.clone();
+    let mut fetch = spawn_edge("fetch", on_fetch, move || fetch::run(fetch_ends, until))?;
     let chat_ends = chat::Ends { config, hub: ends.chat_input, datagrams: ends.datagrams, counters };
     let until = stop.clone();
     let mut chat = spawn_edge("chat", Builder::new_current_thread(), move || port.run(chat_ends, until))?;
@@ -122,7 +135,11 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
                 break;
             }
             ended = &mut files => {
-                failure = Some(edge_failure("file", ended));
+                failure = Some(edge_failure("files", ended));
+                break;
+            }
+            ended = &mut fetch => {
+                failure = Some(edge_failure("fetch", ended));
                 break;
             }
             ended = &mut hub => {
@@ -145,7 +162,7 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
         sessions.wait().await;
         let file = control.await;
         if failure.is_none() {
-            for (name, edge) in [("chat", chat), ("file", files)] {
+            for (name, edge) in [("chat", chat), ("files", files), ("fetch", fetch)] {
                 match edge.await {
                     Ok(Ok(())) => {}
                     ended => failure = Some(edge_failure(name, ended)),
@@ -175,9 +192,9 @@ type EdgeEnd = Result<std::io::Result<()>, oneshot::error::RecvError>;
 
 fn edge_failure(name: &str, ended: EdgeEnd) -> anyhow::Error {
     match ended {
-        Ok(Ok(())) => anyhow!("the {name} port ended by itself"),
-        Ok(Err(error)) => anyhow!(error).context(format!("the {name} port failed")),
-        Err(_) => anyhow!("the {name} port's thread panicked"),
+        Ok(Ok(())) => anyhow!("the edge {name} ended by itself"),
+        Ok(Err(error)) => anyhow!(error).context(format!("the edge {name} failed")),
+        Err(_) => anyhow!("a thread of the edge {name} panicked"),
     }
 }
 

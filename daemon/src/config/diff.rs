@@ -38,6 +38,11 @@ impl Config {
             files.plain,
             files.allow,
             files.hosts,
+            downloads.allow,
+            downloads.active,
+            downloads.limit,
+            downloads.connections,
+            downloads.keep_free,
             retention.age,
             retention.messages,
             retention.size,
@@ -54,11 +59,6 @@ impl Config {
             files.listen,
             files.share_roots,
             downloads.dir,
-            downloads.allow,
-            downloads.active,
-            downloads.limit,
-            downloads.connections,
-            downloads.keep_free,
             discovery.mdns,
             discovery.interfaces,
             discovery.peers,
@@ -79,6 +79,7 @@ impl Config {
         let (listen, share_roots) = (self.files.listen, self.files.share_roots.clone());
         config.files = super::Files { listen, share_roots, ..new.files.clone() };
         config.shares.clone_from(&new.shares);
+        config.downloads = super::Downloads { dir: self.downloads.dir.clone(), ..new.downloads.clone() };
         config.retention = new.retention;
         config
     }
@@ -104,11 +105,12 @@ mod tests {
             "[node]\nname = \"other\"\nlog_level = \"debug\"\n[control]\nreaders = [\"bob\"]\n\
              [chat]\nlisten = \"[::]:1\"\nplain = false\nplain_encoding = \"utf-8\"\naccept = \"known\"\nallow = []\n\
              [files]\nlisten = \"[::]:2\"\nhttp = false\nplain = false\nallow = []\nhosts = [\"x\"]\n\
-             [[share]]\nname = \"s\"\npath = \"/srv\"\n[retention]\nage = \"1d\"\nmessages = 1000\nsize = \"1 MiB\"\n",
+             [[share]]\nname = \"s\"\npath = \"/srv\"\n\
+             [downloads]\ndir = \"/x\"\nallow = [\"/y\"]\nactive = 9\nlimit = 1\nconnections = 2\nkeep_free = 0\n[retention]\nage = \"1d\"\nmessages = 1000\nsize = \"1 MiB\"\n",
         );
         let changes = old.diff(&new);
-        assert_eq!(changes.restart, ["node.name", "chat.listen", "files.listen"]);
-        assert_eq!(changes.live.len(), 14, "{:?}", changes.live);
+        assert_eq!(changes.restart, ["node.name", "chat.listen", "files.listen", "downloads.dir"]);
+        assert_eq!(changes.live.len(), 19, "{:?}", changes.live);
         let live = old.with_live_from(&new);
         assert_eq!(old.diff(&live).live, changes.live, "every live key was taken over");
         assert_eq!(old.diff(&live).restart, [] as [String; 0], "and no other");

@@ -105,8 +105,9 @@ impl Source for Http {
 }
 
 impl Http {
+    /// Host and port, as messages name the server.
     fn host(&self) -> &str {
-        self.url.host_str().unwrap_or_default()
+        self.url.authority()
     }
 
     fn opened(&self, ask: &Ask, response: Response) -> Result<Opened<HttpBody>, Failed> {

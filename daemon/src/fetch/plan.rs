@@ -42,7 +42,7 @@ impl Plan {
 
     /// Of a file whose size is not known.
     pub(super) fn open_ended() -> Plan {
-        Plan { open_ended: true, ..Plan::new([0..u64::MAX]) }
+        Plan { open_ended: true, ..Plan::new(std::iter::once(0..u64::MAX)) }
     }
 
     /// A run for a connection that has nothing to do; `None` where there is not enough left to share.
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(plan.next(), None);
         assert_eq!(plan.take(run, 7), Taken { offset: 0, wanted: 7, finished: false });
         assert!(!plan.is_done() && plan.end(run) && plan.is_done());
-        let mut known = Plan::new([0..9]);
+        let mut known = Plan::new(std::iter::once(0..9));
         let (run, _) = known.next().unwrap();
         assert!(!known.end(run) && !known.is_done(), "short");
     }

@@ -24,7 +24,7 @@ pub(super) enum There {
     /// All that is wanted.
     File(Done),
     /// A part file, perhaps with something in it.
-    Part(Content),
+    Part(Box<Content>),
 }
 
 /// Opens the directory, and what an earlier try left in it.
@@ -59,7 +59,7 @@ pub(super) fn prepare(task: &Task) -> Result<Prepared, Break> {
                         "bytes of before the last boot did not reach the disk"
                     );
                 }
-                return Ok(Prepared { there: There::Part(content), restarted });
+                return Ok(Prepared { there: There::Part(Box::new(content)), restarted });
             }
             Err(why) => {
                 let lost = rows.iter().map(|row| row.bytes).sum();
@@ -69,7 +69,7 @@ pub(super) fn prepare(task: &Task) -> Result<Prepared, Break> {
     }
     let file = PartFile::create(&dir, id).map_err(|error| failed(&error))?;
     let content = Content::new(file, &task.engine.boot).map_err(|error| failed(&error))?;
-    Ok(Prepared { there: There::Part(content), restarted })
+    Ok(Prepared { there: There::Part(Box::new(content)), restarted })
 }
 
 /// The part file, if the download can go on with it; else why not.

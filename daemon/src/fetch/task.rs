@@ -87,7 +87,7 @@ impl Task {
         }
         let content = match prepared.there {
             prepare::There::File(done) => return Ok(done),
-            prepare::There::Part(content) => content,
+            prepare::There::Part(content) => *content,
         };
         let content = match &self.start.source {
             source::Source::Http(url) => {
@@ -309,18 +309,24 @@ impl Task {
         failed.into()
     }
 
-    /// Notes what is there for the next time, and gives back what was claimed beyond it.
+    /// Notes what is there for the next time, and gives back what was claimed beyond it; an empty file goes.
     async fn kept(self: &Arc<Task>, content: Content) {
-        self.progress(&content.about, &content.ledger(), 0, true).await;
-        let released = self.blocking(move |task| {
-            content.release().map_err(|error| disk::failed(&task.path, &error))?;
-            Ok(())
+        let bytes = content.ledger().bytes();
+        if bytes > 0 {
+            self.progress(&content.about, &content.ledger(), 0, true).await;
+        }
+        let tidied = self.blocking(move |task| {
+            let tidied = match bytes {
+                0 => PartFile::remove(content.file().dir(), task.start.id),
+                _ => content.release(),
+            };
+            tidied.map_err(|error| disk::failed(&task.path, &error).into())
         });
-        if let Err(Break::Failed(failed)) = released.await {
+        if let Err(Break::Failed(failed)) = tidied.await {
             tracing::warn!(
                 download = self.start.id,
                 error = failed.failure.message,
-                "claimed space stays taken"
+                "disk space stays taken"
             );
         }
     }

@@ -1,8 +1,9 @@
 //! What the hub gives the store and what follows when that is committed, or is not: state changes, answers and
 //! publications come after the commit, never before.
 
+use super::downloads::Follow;
 use super::handle::{CursorOf, Queued, Reply};
-use super::{Hub, answer};
+use super::{Hub, answer, now};
 use crate::files::Share;
 use crate::limits;
 use crate::store::{Completion, CursorRow, Op, Order, Outcome, Outgoing, Request, StoreError};
@@ -11,6 +12,7 @@ use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::time::Timestamp;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// What to do when an op is committed, or failed.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub(super) enum Then {
     CursorsListed(u32, Reply<Vec<(CursorRow, bool)>>),
     ShareAdded(Share, Reply<()>),
     ShareRemoved(String, Reply<()>),
+    Download(Box<Follow>),
 }
 
 /// A job of the store, and what follows from each of its ops.
@@ -71,7 +74,9 @@ impl Hub {
         self.retrying &= !was_retry;
         match answer {
             Ok(outcomes) => {
-                let wrote = outcomes.iter().any(|o| !matches!(o, Outcome::Cursor(_) | Outcome::Cursors(_)));
+                let wrote = outcomes
+                    .iter()
+                    .any(|o| !matches!(o, Outcome::Cursor(_) | Outcome::Cursors(_) | Outcome::Part(_)));
                 if wrote && self.is_sound() && self.snapshot.trouble.take().is_some() {
                     tracing::info!("the store works again");
                 }
@@ -144,6 +149,9 @@ impl Hub {
                 self.shares.removed(&name);
                 answer(reply, Ok(()));
             }
+            (Then::Download(follow), outcome) => {
+                self.downloads.on_committed(now(), Instant::now(), *follow, outcome);
+            }
             (Then::Nothing | Then::CursorOpened(..) | Then::CursorsListed(..), _) => {}
         }
     }
@@ -165,6 +173,7 @@ impl Hub {
                 answer(reply, Err(store_failed(why)));
             }
             Then::CursorsListed(_, reply) => answer(reply, Err(store_failed(why))),
+            Then::Download(follow) => self.downloads.on_failed(now(), *follow, &store_failed(why)),
             Then::Nothing | Then::Received | Then::Settled { .. } => {}
         }
     }

@@ -1,11 +1,15 @@
 //! The hub's front: what the edges may ask of it and tell it.
 
-use crate::files::Share;
+pub use super::downloads::DownloadCounts;
+
+use crate::files::{Share, Target};
 use crate::limits;
 use crate::store::{CursorRow, LogStats};
 use netkit_proto::chat::plain;
+use netkit_proto::files::checksum::Checksum;
 use netkit_proto::ids::Seq;
 use netkit_proto::name::{CursorName, Key};
+use netkit_proto::rpc::call::{Download, DownloadAdded, DownloadList, DownloadState, Place};
 use netkit_proto::rpc::code::{Error, Kind};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -38,6 +42,18 @@ pub enum Command {
     ShareAdd(Share, Reply<()>),
     /// End a share that was added.
     ShareRemove(String, Reply<()>),
+    /// Queue a download; answered when it is committed.
+    DownloadAdd(Box<DownloadRequest>, Reply<DownloadAdded>),
+    /// Change a download; answered when it has happened.
+    DownloadChange(u64, Change, Reply<Download>),
+    /// Give a download another place in the queue.
+    DownloadMove(u64, Place, Reply<()>),
+    /// Limit all downloads together, or leave that to the configuration.
+    DownloadLimit(Option<u64>, Reply<()>),
+    /// Show a download.
+    DownloadShow(u64, Reply<Download>),
+    /// Show downloads in these states, so many left out.
+    DownloadList(Vec<DownloadState>, u64, Reply<DownloadList>),
     /// The session ended: let go of its cursors.
     SessionEnded(SessionId),
 }
@@ -68,6 +84,60 @@ pub struct SendRequest {
     pub key: Option<Key>,
     /// How long it may wait.
     pub expire: Option<Duration>,
+}
+
+/// A download that is asked for.
+#[derive(Clone, Debug)]
+pub struct DownloadRequest {
+    /// Who asks.
+    pub uid: u32,
+    /// Where it comes from; it can be read.
+    pub source: String,
+    /// Where it goes.
+    pub target: Target,
+    /// Another name will not do.
+    pub named: bool,
+    /// A file of that name is replaced.
+    pub force: bool,
+    /// What its content must hash to.
+    pub checksum: Option<Checksum>,
+    /// The most bytes a second; 0 = no limit.
+    pub limit: u64,
+    /// The caller's idempotency key.
+    pub key: Option<Key>,
+}
+
+impl DownloadRequest {
+    /// What a key stands for: everything that was asked for.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        let checksum = self.checksum.as_ref().map(ToString::to_string).unwrap_or_default();
+        let path = self.target.shown();
+        for part in
+            [b"download", self.source.as_bytes(), path.as_os_str().as_encoded_bytes(), checksum.as_bytes()]
+        {
+            hasher.update(part).update(&[0]);
+        }
+        hasher.update(&[self.named.into(), self.force.into()]).update(&self.limit.to_le_bytes());
+        *hasher.finalize().as_bytes()
+    }
+}
+
+/// What is to become of a download.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Stop until it is resumed.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Try again what failed or was cancelled.
+    Retry,
+    /// End it, and delete what came.
+    Cancel,
+    /// Forget it; what is not done is cancelled first.
+    Remove,
+    /// The most bytes a second.
+    Limit(u64),
 }
 
 /// A message that is committed.
@@ -155,6 +225,8 @@ pub struct Snapshot {
     pub sent: u64,
     /// Messages that wait to be sent.
     pub queued: u64,
+    /// The download queue.
+    pub downloads: DownloadCounts,
 }
 
 /// The clonable front of the hub, for sessions. The hub ends when all are gone.

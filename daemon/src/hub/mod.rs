@@ -6,6 +6,7 @@ mod chat;
 mod commit;
 mod conversations;
 mod cursors;
+mod downloads;
 pub mod feed;
 pub mod handle;
 pub mod orders;
@@ -22,11 +23,12 @@ use handle::{ChatInput, Command, Datagram, HubHandle, Queued, Reply, Snapshot};
 use netkit_proto::rpc::code::Error;
 use netkit_proto::time::Timestamp;
 use std::collections::VecDeque;
+use std::hash::BuildHasher as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::sync::{mpsc, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// The hub's state. Made by [`Hub::new`], run by [`Hub::run`].
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub struct Hub {
     commands: mpsc::Receiver<Command>,
     chat_input: mpsc::Receiver<ChatInput>,
     datagrams: mpsc::Sender<Datagram>,
+    reports: mpsc::Receiver<orders::Report>,
+    orders: mpsc::Sender<orders::Order>,
     feed: Arc<Feed>,
     published: watch::Sender<Snapshot>,
 
@@ -44,6 +48,7 @@ pub struct Hub {
     chat: chat::Chat,
     leases: cursors::Leases,
     shares: shares::SharesState,
+    downloads: downloads::Downloads,
     /// Jobs that the store works on, in their order.
     pending: VecDeque<Job>,
     /// Jobs that failed and must succeed.
@@ -61,6 +66,12 @@ pub struct Ends {
     pub chat_input: mpsc::Sender<ChatInput>,
     /// For the chat socket: what it is to send.
     pub datagrams: mpsc::Receiver<Datagram>,
+    /// For the download engine: what it is to do.
+    pub orders: mpsc::Receiver<orders::Order>,
+    /// For the download engine: what it tells.
+    pub reports: mpsc::Sender<orders::Report>,
+    /// For the download engine: the most bytes a second in all.
+    pub download_limit: watch::Receiver<u64>,
     /// For whoever follows the log.
     pub feed: Arc<Feed>,
     /// For whoever asks how the hub is.
@@ -97,6 +108,11 @@ impl Hub {
         let (handle, commands) = HubHandle::channel();
         let (chat_sender, chat_input) = mpsc::channel(2); // batches; what waits longer waits in the fair queue
         let (datagrams, datagram_queue) = mpsc::channel(limits::SENDS_IN_FLIGHT);
+        let (order_sender, order_queue) = mpsc::channel(limits::FETCH_ORDERS);
+        let (report_sender, reports) = mpsc::channel(limits::FETCH_ORDERS);
+        let limit = config.borrow().downloads.limit;
+        let (downloads, download_limit) =
+            downloads::Downloads::new(std::mem::take(&mut loaded.downloads), limit, now(), Instant::now());
         let feed = Arc::new(Feed::new(loaded.stats.head));
         let snapshot = Snapshot { log: loaded.stats, ..Snapshot::default() };
         let (shares, published_shares) =
@@ -107,6 +123,9 @@ impl Hub {
             handle,
             chat_input: chat_sender,
             datagrams: datagram_queue,
+            orders: order_queue,
+            reports: report_sender,
+            download_limit,
             feed: Arc::clone(&feed),
             snapshot: snapshots,
             shares: published_shares,
@@ -118,12 +137,15 @@ impl Hub {
             commands,
             chat_input,
             datagrams,
+            reports,
+            orders: order_sender,
             feed,
             published,
             snapshot,
             chat,
             leases: cursors::Leases::default(),
             shares,
+            downloads,
             pending: VecDeque::new(),
             stalled: VecDeque::new(),
             retrying: false,
@@ -138,14 +160,15 @@ impl Hub {
     pub async fn run(mut self) -> Result<Writer, StoreError> {
         let mut tick = tokio::time::interval(limits::HUB_TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut sessions_gone, mut chat_gone) = (false, false);
+        let (mut sessions_gone, mut chat_gone, mut fetch_gone) = (false, false, false);
         loop {
             self.hand_over_datagrams(now());
+            self.turn_downloads(!sessions_gone)?;
             self.publish();
             // Room for one job per message taken in, and for one per datagram that is on its way.
             let room = self.pending.len() + limits::STORE_JOBS / 4 < limits::STORE_JOBS;
             let may_hear = room && (self.is_sound() || sessions_gone);
-            let ended = sessions_gone && chat_gone;
+            let ended = sessions_gone && chat_gone && fetch_gone;
             if ended && self.pending.is_empty() {
                 break;
             }
@@ -161,6 +184,10 @@ impl Hub {
                 input = self.chat_input.recv(), if may_hear && !chat_gone => match input {
                     Some(input) => self.on_chat(input)?,
                     None => chat_gone = true,
+                },
+                report = self.reports.recv(), if may_hear && !fetch_gone => match report {
+                    Some(report) => self.on_report(report),
+                    None => fetch_gone = true,
                 },
                 _ = tick.tick(), if !ended => self.on_tick()?,
                 Ok(()) = self.config.changed(), if !ended => self.on_config()?,
@@ -219,6 +246,14 @@ impl Hub {
                     self.submit_one(op, Then::ShareRemoved(name, reply))?;
                 }
             }
+            Command::DownloadAdd(request, reply) => self.downloads.on_add(now(), *request, reply),
+            Command::DownloadChange(id, change, reply) => self.downloads.on_change(now(), id, change, reply),
+            Command::DownloadMove(id, place, reply) => self.downloads.on_move(id, place, reply),
+            Command::DownloadLimit(limit, reply) => self.downloads.on_limit(limit, reply),
+            Command::DownloadShow(id, reply) => answer(reply, self.downloads.show(id)),
+            Command::DownloadList(states, skip, reply) => {
+                answer(reply, Ok(self.downloads.list(&states, skip)));
+            }
             Command::SessionEnded(session) => self.leases.release_all(session),
         }
         Ok(())
@@ -262,6 +297,7 @@ impl Hub {
     fn on_config(&mut self) -> Result<(), StoreError> {
         let config = Arc::clone(&self.config.borrow_and_update());
         self.shares.on_config(&config.shares);
+        self.downloads.on_config(config.downloads.limit);
         let retention = retention(&config);
         self.submit(vec![Op::Retain(retention)], Job { then: vec![Then::Nothing], order: Order::After })
     }
@@ -274,8 +310,41 @@ impl Hub {
         }
     }
 
+    fn on_report(&mut self, report: orders::Report) {
+        let jitter = std::hash::RandomState::new().hash_one(0);
+        self.downloads.on_report(now(), Instant::now(), jitter, report);
+    }
+
+    /// Has committed what the download queue wants committed, and gives the engine as much to do as it takes.
+    fn turn_downloads(&mut self, may_start: bool) -> Result<(), StoreError> {
+        // Few at once: jobs have other senders, too.
+        let room =
+            (limits::STORE_JOBS / 4 * 3).saturating_sub(self.pending.len()).min(limits::STORE_JOBS / 8);
+        if may_start && self.is_sound() {
+            let active = usize::from(self.config.borrow().downloads.active);
+            self.downloads.schedule(now(), Instant::now(), active, room);
+        }
+        for step in std::mem::take(&mut self.downloads.steps) {
+            let mut then: Vec<Then> = step.ops.iter().map(|_| Then::Nothing).collect();
+            if let Some(last) = then.last_mut() {
+                *last = Then::Download(Box::new(step.follow));
+            }
+            let order = if step.is_asked { Order::Free } else { Order::After };
+            self.submit(step.ops, Job { then, order })?;
+        }
+        // Where there is no room the next report, or the next tick, comes back to it.
+        while !self.downloads.orders.is_empty()
+            && let Ok(permit) = self.orders.try_reserve()
+            && let Some(order) = self.downloads.orders.pop_front()
+        {
+            permit.send(order);
+        }
+        Ok(())
+    }
+
     fn publish(&mut self) {
         self.snapshot.queued = self.chat.outbox.len() as u64;
+        self.snapshot.downloads = self.downloads.counts();
         if *self.published.borrow() != self.snapshot {
             self.published.send_replace(self.snapshot.clone());
         }

@@ -196,7 +196,13 @@ pub(super) fn set_position(db: &Connection, id: u64, position: i64) -> Result<()
 
 /// Writes down what a part file holds: the file itself, and those blocks of which there is more than before. Nothing
 /// where the download is gone.
-pub(super) fn save_part(db: &Connection, id: u64, part: &PartRow, blocks: &[BlockRow]) -> Result<()> {
+pub(super) fn save_part(
+    db: &Connection,
+    id: u64,
+    bytes: u64,
+    part: &PartRow,
+    blocks: &[BlockRow],
+) -> Result<()> {
     let sql = "INSERT INTO parts (download, boot, device, inode, size, validator, complete) \
                SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 FROM downloads WHERE id = ?1 \
                ON CONFLICT (download) DO UPDATE SET boot = ?2, device = ?3, inode = ?4, size = ?5, \
@@ -209,6 +215,8 @@ pub(super) fn save_part(db: &Connection, id: u64, part: &PartRow, blocks: &[Bloc
     if saved == 0 {
         return Ok(());
     }
+    let sql = "UPDATE downloads SET bytes = ?2, size = ?3 WHERE id = ?1";
+    db.prepare_cached(sql)?.execute(params![id, bytes, size])?;
     let sql = "INSERT INTO blocks (download, block, bytes, hash) VALUES (?1, ?2, ?3, ?4) \
                ON CONFLICT (download, block) DO UPDATE SET bytes = ?3, hash = ?4";
     let mut statement = db.prepare_cached(sql)?;
@@ -311,16 +319,16 @@ mod tests {
             complete: None,
         };
         let block = |block, hash| BlockRow { block, bytes: 5, hash };
-        save_part(&db, 1, &part, &[]).unwrap();
+        save_part(&db, 1, 5, &part, &[]).unwrap();
         assert!(matches!(load_part(&db, 1), Ok(Outcome::Part(None))), "there is no such download");
         set(&db, &row(1)).unwrap();
-        save_part(&db, 1, &part, &[block(0, None), block(1, Some([1; 32]))]).unwrap();
-        save_part(&db, 1, &part, &[block(0, Some([2; 32]))]).unwrap();
+        save_part(&db, 1, 5, &part, &[block(0, None), block(1, Some([1; 32]))]).unwrap();
+        save_part(&db, 1, 5, &part, &[block(0, Some([2; 32]))]).unwrap();
         let Outcome::Part(Some((read, blocks))) = load_part(&db, 1).unwrap() else { panic!() };
         assert_eq!((read, blocks), (part.clone(), vec![block(0, Some([2; 32])), block(1, Some([1; 32]))]));
         forget_part(&db, 1).unwrap();
         assert!(matches!(load_part(&db, 1), Ok(Outcome::Part(None))));
-        save_part(&db, 1, &part, &[block(3, None)]).unwrap();
+        save_part(&db, 1, 5, &part, &[block(3, None)]).unwrap();
         remove(&db, 1).unwrap();
         let left: i64 = db.query_row("SELECT count(*) FROM blocks", [], |row| row.get(0)).unwrap();
         assert_eq!(left, 0);

@@ -140,8 +140,8 @@ pub enum Op {
     DownloadLimit(Option<u64>),
     /// Tell what a download's part file holds.
     PartRead(u64),
-    /// Note what a part file holds: blocks of which there is more than was noted before.
-    PartSave(u64, PartRow, Vec<BlockRow>),
+    /// Note what a part file holds: how many bytes in all, and blocks of which there is more than was noted before.
+    PartSave(u64, u64, PartRow, Vec<BlockRow>),
     /// Forget what a part file held.
     PartForget(u64),
     /// Keep the log within other limits from now on.

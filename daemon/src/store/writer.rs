@@ -285,7 +285,9 @@ fn apply(
         }
         Op::DownloadLimit(limit) => downloads::set_limit(db, *limit).map(done),
         Op::PartRead(id) => downloads::load_part(db, *id),
-        Op::PartSave(id, part, blocks) => downloads::save_part(db, *id, part, blocks).map(done),
+        Op::PartSave(id, bytes, part, blocks) => {
+            downloads::save_part(db, *id, *bytes, part, blocks).map(done)
+        }
         Op::PartForget(id) => downloads::forget_part(db, *id).map(done),
         Op::Retain(new) => {
             *limit = *new;

@@ -33,7 +33,7 @@ impl Algorithm {
 
     /// Bytes of its digest.
     #[must_use]
-    pub const fn len(self) -> usize {
+    pub const fn digest_len(self) -> usize {
         match self {
             Algorithm::Blake3 | Algorithm::Sha256 => 32,
             Algorithm::Sha512 => 64,
@@ -53,7 +53,7 @@ impl Checksum {
     /// A digest of this algorithm; `None` where it is not as long as that makes it.
     #[must_use]
     pub fn new(algorithm: Algorithm, digest: &[u8]) -> Option<Checksum> {
-        (digest.len() == algorithm.len()).then(|| Checksum { algorithm, digest: digest.to_owned() })
+        (digest.len() == algorithm.digest_len()).then(|| Checksum { algorithm, digest: digest.to_owned() })
     }
 
     /// How it is computed.
@@ -80,8 +80,8 @@ impl FromStr for Checksum {
             let known = Algorithm::ALL.map(Algorithm::as_str).join(", ");
             format!("checksums of the kind {name:?} are not known; there is {known}")
         })?;
-        if hex.len() != 2 * algorithm.len() || !hex.is_ascii() {
-            let (wanted, found) = (2 * algorithm.len(), hex.chars().count());
+        if hex.len() != 2 * algorithm.digest_len() || !hex.is_ascii() {
+            let (wanted, found) = (2 * algorithm.digest_len(), hex.chars().count());
             return Err(format!("a {} checksum has {wanted} hex digits, not {found}", algorithm.as_str()));
         }
         let byte =

@@ -3,6 +3,7 @@
 
 mod chat;
 mod cursors;
+mod downloads;
 mod events;
 mod files;
 mod node;
@@ -15,8 +16,10 @@ use super::subscriptions::Subscriptions;
 use crate::hub::handle::SessionId;
 use netkit_proto::rpc::call::{
     Call, ChatSend, CursorsClose, CursorsCommit, CursorsList, CursorsOpen, CursorsRemove, Discover,
-    EventsPosition, EventsRead, EventsSubscribe, EventsUnsubscribe, FilesList, NodeReload, NodeStatus,
-    SharesAdd, SharesList, SharesRemove,
+    DownloadsAdd, DownloadsCancel, DownloadsLimit, DownloadsList, DownloadsMove, DownloadsPause,
+    DownloadsRemove, DownloadsResume, DownloadsRetry, DownloadsShow, EventsPosition, EventsRead,
+    EventsSubscribe, EventsUnsubscribe, FilesList, NodeReload, NodeStatus, SharesAdd, SharesList,
+    SharesRemove,
 };
 use netkit_proto::rpc::code::{Error, Kind};
 use serde_json::value::RawValue;
@@ -88,6 +91,16 @@ async fn start(session: &mut Session, method: &str, params: Option<&RawValue>) -
         SharesAdd,
         SharesRemove,
         FilesList,
+        DownloadsAdd,
+        DownloadsList,
+        DownloadsShow,
+        DownloadsPause,
+        DownloadsResume,
+        DownloadsRetry,
+        DownloadsCancel,
+        DownloadsRemove,
+        DownloadsMove,
+        DownloadsLimit,
         NodeStatus,
         NodeReload,
         Discover,

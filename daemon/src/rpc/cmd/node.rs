@@ -60,7 +60,15 @@ impl Handle for NodeStatus {
                     silent: files.evicted.load(Relaxed),
                 },
             },
-            downloads: DownloadStatus::default(),
+            downloads: DownloadStatus {
+                dir: config.downloads.dir.display().to_string(),
+                active: hub.downloads.active,
+                waiting: hub.downloads.waiting,
+                paused: hub.downloads.paused,
+                failed: hub.downloads.failed,
+                rate: hub.downloads.rate,
+                limit: hub.downloads.limit,
+            },
             control: ControlStatus {
                 socket: context.socket.to_string_lossy().into_owned(),
                 sessions: context.sessions.load(Relaxed),

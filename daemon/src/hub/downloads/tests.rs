@@ -1,0 +1,1 @@
+//! The queue without store and engine: what is committed is what these tests say is.
