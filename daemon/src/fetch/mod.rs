@@ -1,4 +1,4 @@
-//! The download engine: does what the hub orders and reports how it goes. One download is one task (`task`); its
+//! The download engine: does what the hub orders and reports how it goes. One download is one task (`task`, `transfer`); its
 //! connections (`connection`) take runs of bytes from its `plan` and hand what comes to one thread (`writer`) that
 //! hashes and writes (`content`). Kinds of source are `http` and `plain`. Decides nothing: what is tried again, and
 //! when, is the hub's.
@@ -15,6 +15,7 @@ mod plan;
 mod prepare;
 mod source;
 mod task;
+mod transfer;
 mod verify;
 mod writer;
 

@@ -1,26 +1,17 @@
 //! One download from its start to its end: what is there already, what the source says, the transfer, the check, the
 //! name. Tells the hub how far it is; what it notes is written to the part file before.
 
-use super::connection::{Connection, lock};
 use super::content::{Content, Ledger};
 use super::http::Http;
 use super::limit::Limiter;
 use super::plain::Plain;
-use super::plan::Plan;
-use super::source::{About, Ask, Opened, Source};
-use super::writer::{self, Written};
 use super::{Engine, disk, prepare};
-use crate::files::PartFile;
 use crate::hub::orders::{Done, End, Failed, PartRow, Progress, Report, Start};
-use crate::limits;
 use netkit_proto::files::source;
 use netkit_proto::rpc::code::Kind;
-use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 /// Why a download does not go on.
@@ -45,7 +36,7 @@ pub(super) struct Task {
     /// Where the file goes, to be shown.
     pub path: PathBuf,
     pub stop: CancellationToken,
-    limit: Arc<Limiter>,
+    pub limit: Arc<Limiter>,
 }
 
 /// Fetches; always ends with a report.
@@ -108,229 +99,6 @@ impl Task {
         self.complete(content).await
     }
 
-    /// Fetches what is missing.
-    async fn transfer<S: Source>(
-        self: &Arc<Task>,
-        source: Arc<S>,
-        content: Content,
-    ) -> Result<Content, Break> {
-        let missing = content.about.size.map(|size| (size, content.missing(size)));
-        if missing.as_ref().is_some_and(|(_, missing)| missing.is_empty()) {
-            return Ok(content);
-        }
-        let ask = match (missing, &content.about.validator) {
-            (Some((size, missing)), Some(validator)) if content.ledger().bytes() > 0 => match missing.first()
-            {
-                Some(range) => Ask::Part { range: range.clone(), size, validator: validator.clone() },
-                None => Ask::Whole,
-            },
-            _ => Ask::Whole,
-        };
-        let opened = tokio::select! {
-            opened = source.open(ask) => opened,
-            () = self.stop.cancelled() => return Err(Break::Stopped),
-        };
-        let opened = match opened {
-            Ok(opened) => opened,
-            Err(failed) => return Err(self.given_up(content, failed).await),
-        };
-        let Opened { about, is_part, body } = opened;
-        let content = self.begin(content, &about, is_part).await?;
-        let mut plan = match content.about.size {
-            Some(size) => Plan::new(content.missing(size)),
-            None => Plan::open_ended(),
-        };
-        let first = plan.next().map(|(run, _)| (run, body));
-        let plan = Arc::new(Mutex::new(plan));
-
-        let keep_free = self.engine.keep_free();
-        let room = move |part: &PartFile| match part.dir().free()? {
-            free if free >= keep_free => Ok(()),
-            _ => Err(io::ErrorKind::StorageFull.into()),
-        };
-        let about_part = content.about.clone();
-        let ledger = content.ledger();
-        let (pieces, written) =
-            writer::start(content, room).map_err(|error| disk::failed(&self.path, &error))?;
-        let parts = about.size.zip(about.validator).filter(|_| about.gives_parts);
-        let count = if parts.is_some() { self.engine.connections() } else { 1 };
-        let mut connections = JoinSet::new();
-        let mut begun = first;
-        for _ in 0..count {
-            let connection = Connection {
-                source: Arc::clone(&source),
-                plan: Arc::clone(&plan),
-                pieces: pieces.clone(),
-                parts: parts.clone(),
-                limits: [Arc::clone(&self.limit), Arc::clone(&self.engine.limit)],
-                whom: self.whom(),
-            };
-            connections.spawn(connection.work(begun.take()));
-        }
-        drop(pieces);
-        let failed = self.watch(&mut connections, &about_part, &ledger).await;
-        self.ended(written, failed, || lock(&plan).is_done()).await
-    }
-
-    /// Notes what the source says of the file, and makes room for it. Where the whole file comes although only a part
-    /// was wanted, what was there is given up.
-    async fn begin(
-        self: &Arc<Task>,
-        content: Content,
-        about: &About,
-        is_part: bool,
-    ) -> Result<Content, Break> {
-        let lost = content.ledger().bytes();
-        let about = about.clone();
-        let begun = self.blocking(move |task| {
-            let failed = |error: &io::Error| disk::failed(&task.path, error);
-            let mut content = content;
-            if !is_part {
-                if lost > 0 {
-                    content = content.start_over(task.start.id).map_err(|error| failed(&error))?;
-                }
-                content.about.size = about.size;
-                content.about.validator = about.validator.filter(|_| about.size.is_some());
-            }
-            let needed = about.size.map_or(0, |size| size.saturating_sub(content.ledger().bytes()));
-            let (dir, keep_free) = (Arc::clone(content.file().dir()), task.engine.keep_free());
-            disk::check_room(&dir, &task.path, needed, keep_free)?;
-            if let Some(size) = about.size.filter(|&size| size > 0) {
-                let claimed = content.claim(size).map_err(|error| failed(&error));
-                // Others claim at the same time: together they must leave free what is to stay free.
-                if let Err(full) = claimed.and_then(|()| disk::check_room(&dir, &task.path, 0, keep_free)) {
-                    content.release().map_err(|error| failed(&error))?;
-                    return Err(full.into());
-                }
-            }
-            Ok(content)
-        });
-        let content = begun.await?;
-        if !is_part && lost > 0 {
-            let why = "the source sent the whole file: it is another one, or it gives no parts".to_owned();
-            self.report(Report::Restarted(self.start.id, lost, why)).await;
-        }
-        self.progress(&content.about, &content.ledger(), 0, true).await;
-        Ok(content)
-    }
-
-    /// Tells how far it is until all connections are done; the failure of one, if any.
-    async fn watch(
-        &self,
-        connections: &mut JoinSet<Result<(), Failed>>,
-        about: &PartRow,
-        ledger: &Ledger,
-    ) -> Result<Option<Failed>, Break> {
-        let mut tick = tokio::time::interval(limits::FETCH_REPORT);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut last, mut noted, mut rate) = ((Instant::now(), ledger.bytes()), Instant::now(), 0.0);
-        let mut failure: Option<Failed> = None;
-        loop {
-            tokio::select! {
-                ended = connections.join_next() => match ended {
-                    None => return Ok(failure),
-                    Some(Ok(Ok(()))) => {}
-                    Some(Ok(Err(failed))) => {
-                        if failed.failure.kind == Kind::Changed {
-                            connections.abort_all(); // what the others bring is of another file, perhaps
-                        }
-                        failure = failure.filter(|first| first.failure.kind == Kind::Changed).or(Some(failed));
-                    }
-                    Some(Err(error)) if error.is_cancelled() => {}
-                    Some(Err(panic)) => {
-                        failure = Some(Failed::new(Kind::InternalError, format_args!("a connection failed: {panic}")));
-                    }
-                },
-                () = self.stop.cancelled() => {
-                    connections.shutdown().await;
-                    return Err(Break::Stopped);
-                }
-                _ = tick.tick() => {
-                    let (now, bytes) = (Instant::now(), ledger.bytes());
-                    let seconds = now.duration_since(last.0).as_secs_f64();
-                    if seconds > 0.0 {
-                        let current = bytes.saturating_sub(last.1) as f64 / seconds;
-                        rate = if rate == 0.0 { current } else { 0.7 * rate + 0.3 * current };
-                    }
-                    last = (now, bytes);
-                    let note = noted.elapsed() >= limits::FETCH_NOTE;
-                    if note {
-                        noted = now;
-                    }
-                    self.progress(about, ledger, rate as u64, note).await;
-                }
-            }
-        }
-    }
-
-    /// The transfer came to its end: what is there is noted, and the verdict given.
-    async fn ended(
-        self: &Arc<Task>,
-        written: oneshot::Receiver<Written>,
-        connections: Result<Option<Failed>, Break>,
-        is_done: impl Fn() -> bool,
-    ) -> Result<Content, Break> {
-        let Ok((content, result)) = written.await else {
-            return Err(Failed::new(Kind::InternalError, "the thread that writes the file failed").into());
-        };
-        let broken = match (result, connections) {
-            (_, Err(stopped)) => stopped,
-            (Err(error), _) => disk::failed(&self.path, &error).into(),
-            (Ok(()), Ok(None)) if is_done() => return Ok(content),
-            (Ok(()), Ok(Some(failed))) if !is_done() => failed.into(),
-            (Ok(()), Ok(Some(_))) => return Ok(content), // others brought what that one did not
-            (Ok(()), Ok(None)) => super::net::short(&self.whom()).into(),
-        };
-        match broken {
-            Break::Failed(failed) => Err(self.given_up(content, failed).await),
-            Break::Stopped => {
-                self.kept(content).await;
-                Err(Break::Stopped)
-            }
-        }
-    }
-
-    /// The transfer failed. What belongs to a file that is no more is dropped.
-    async fn given_up(self: &Arc<Task>, content: Content, failed: Failed) -> Break {
-        let lost = content.ledger().bytes();
-        if failed.failure.kind == Kind::Changed && lost > 0 {
-            let id = self.start.id;
-            let forgotten = self.blocking(move |task| {
-                PartFile::remove(content.file().dir(), id).map_err(|e| disk::failed(&task.path, &e))?;
-                Ok(())
-            });
-            if let Err(why) = forgotten.await {
-                return why;
-            }
-            self.report(Report::Restarted(id, lost, failed.failure.message.clone())).await;
-        } else {
-            self.kept(content).await;
-        }
-        failed.into()
-    }
-
-    /// Notes what is there for the next time, and gives back what was claimed beyond it; an empty file goes.
-    async fn kept(self: &Arc<Task>, content: Content) {
-        let bytes = content.ledger().bytes();
-        if bytes > 0 {
-            self.progress(&content.about, &content.ledger(), 0, true).await;
-        }
-        let tidied = self.blocking(move |task| {
-            let tidied = match bytes {
-                0 => PartFile::remove(content.file().dir(), task.start.id),
-                _ => content.release(),
-            };
-            tidied.map_err(|error| disk::failed(&task.path, &error).into())
-        });
-        if let Err(Break::Failed(failed)) = tidied.await {
-            tracing::warn!(
-                download = self.start.id,
-                error = failed.failure.message,
-                "disk space stays taken"
-            );
-        }
-    }
-
     /// All bytes are there: checks them, makes them durable, and gives the file its name.
     async fn complete(self: &Arc<Task>, mut content: Content) -> Result<Done, Break> {
         let Some((bytes, blake3)) = content.finish() else {
@@ -365,7 +133,7 @@ impl Task {
     }
 
     /// How the source is called in messages.
-    fn whom(&self) -> String {
+    pub(super) fn whom(&self) -> String {
         match &self.start.source {
             source::Source::Http(url) => {
                 let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
@@ -376,19 +144,19 @@ impl Task {
         }
     }
 
-    async fn progress(&self, about: &PartRow, ledger: &Ledger, rate: u64, note: bool) {
+    pub(super) async fn progress(&self, about: &PartRow, ledger: &Ledger, rate: u64, note: bool) {
         let progress = Progress { size: about.size, bytes: ledger.bytes(), rate };
         let rows = note.then(|| (about.clone(), ledger.to_note()));
         self.report(Report::Progress(self.start.id, progress, rows)).await;
     }
 
     /// That the hub is gone is told by the token.
-    async fn report(&self, report: Report) {
+    pub(super) async fn report(&self, report: Report) {
         let _ = self.engine.reports.send(report).await;
     }
 
     /// Does what blocks on a thread for that.
-    async fn blocking<T: Send + 'static>(
+    pub(super) async fn blocking<T: Send + 'static>(
         self: &Arc<Task>,
         work: impl FnOnce(&Task) -> Result<T, Break> + Send + 'static,
     ) -> Result<T, Break> {

