@@ -96,6 +96,12 @@ impl Out {
     }
 }
 
+/// Whether stderr is a terminal that can redraw lines.
+#[must_use]
+pub(crate) fn can_animate() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+}
+
 /// Says something on stderr. Text of peers in it can't act on the terminal.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "netkitctl: {}", escape(text)); // nowhere is left to complain
