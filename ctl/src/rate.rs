@@ -5,7 +5,7 @@ use bytesize::ByteSize;
 
 /// What `--help` says about rates.
 pub(crate) const RATES: &str = "\
-A RATE is bytes a second: 500K, 5M and 1G count in thousands, 500KiB, 1.5MiB and 1GiB in 1024s; 0 is no limit.";
+A RATE is bytes a second: 500K, 5M, 1G in thousands; 500KiB, 1.5MiB, 1GiB in 1024s; 0: no limit.";
 
 /// Reads a rate, in bytes a second; 0 = no limit.
 ///

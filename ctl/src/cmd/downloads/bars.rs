@@ -2,79 +2,81 @@
 //! `queue --watch`; nobody makes one where stderr is no terminal.
 
 use super::facts::{behind_bar, name};
-use crate::output::escape_line;
+use crate::output::{escape_line, keep_below};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use netkit_proto::rpc::call::{Download, DownloadState};
 use netkit_proto::time::Timestamp;
 
-/// So many downloads have a line; the others are counted. Fits the smallest usual terminal.
-pub(crate) const MOST: usize = 12;
+/// So many downloads have a line; the others are counted. Fits the smallest usual terminal, and what indicatif draws
+/// in one go.
+pub(crate) const MOST: usize = 10;
+/// Each line that changes is drawn: fewer would be left as they were until the next time.
+const DRAWN_A_SECOND: u8 = 250;
+/// Cells of a bar.
+const CELLS: u64 = 12;
 
 /// Lines that are redrawn. Dropped, they are gone.
 pub(crate) struct Bars {
     all: MultiProgress,
     rows: Vec<ProgressBar>,
-    with_size: ProgressStyle,
-    without_size: ProgressStyle,
-    words: ProgressStyle,
+    style: ProgressStyle,
 }
 
 impl Bars {
     /// Draws nothing yet.
     #[must_use]
     pub(crate) fn new() -> Bars {
-        let style = |template| {
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-        };
-        Bars {
-            all: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
-            rows: Vec::new(),
-            with_size: style("{prefix:24!} [{bar:20}] {percent:>3} % {wide_msg}").progress_chars("=> "),
-            without_size: style("{prefix:24!} {wide_msg}"),
-            words: style("{wide_msg}"),
-        }
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWN_A_SECOND));
+        keep_below(Some(all.clone()));
+        let style = ProgressStyle::with_template("{prefix:20!} {wide_msg}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+        Bars { all, rows: Vec::new(), style }
     }
 
     /// Draws these downloads, and `rest` below them.
     pub(crate) fn draw(&mut self, downloads: &[&Download], rest: &str, now: Timestamp) {
-        let shown = &downloads[..downloads.len().min(MOST)];
-        let wanted = shown.len() + usize::from(!rest.is_empty());
-        while self.rows.len() > wanted {
+        let rest = (!rest.is_empty()).then(|| (String::new(), one_line(rest)));
+        let shown = downloads.iter().take(MOST);
+        let shown = shown.map(|download| (one_line(name(download)), one_line(&row(download, now))));
+        let lines: Vec<(String, String)> = shown.chain(rest).collect();
+        while self.rows.len() > lines.len() {
             if let Some(row) = self.rows.pop() {
-                row.finish_and_clear();
                 self.all.remove(&row);
             }
         }
-        while self.rows.len() < wanted {
-            self.rows.push(self.all.add(ProgressBar::new(1)));
+        while self.rows.len() < lines.len() {
+            self.rows.push(self.all.add(ProgressBar::new(0).with_style(self.style.clone())));
         }
-        for (row, download) in self.rows.iter().zip(shown) {
-            let moves = matches!(download.state, DownloadState::Active | DownloadState::Verifying);
-            let size = download.size.filter(|_| moves);
-            row.set_style(if size.is_some() { self.with_size.clone() } else { self.without_size.clone() });
-            row.set_length(size.unwrap_or(1));
-            row.set_position(size.map_or(0, |size| download.bytes.min(size)));
-            row.set_prefix(one_line(name(download)));
-            row.set_message(one_line(&behind_bar(download, now)));
+        for (row, (name, message)) in self.rows.iter().zip(lines) {
+            if row.prefix() != name {
+                row.set_prefix(name);
+            }
+            if row.message() != message {
+                row.set_message(message);
+            }
         }
-        if !rest.is_empty()
-            && let Some(row) = self.rows.last()
-        {
-            row.set_style(self.words.clone());
-            row.set_message(one_line(rest));
-        }
-    }
-
-    /// Does something that writes to the terminal, the lines out of its way.
-    pub(crate) fn aside<R>(&self, work: impl FnOnce() -> R) -> R {
-        self.all.suspend(work)
     }
 }
 
 impl Drop for Bars {
     fn drop(&mut self) {
+        keep_below(None);
         let _ = self.all.clear(); // a terminal that is gone needs no clearing
     }
+}
+
+/// What stands behind the name.
+fn row(download: &Download, now: Timestamp) -> String {
+    let words = behind_bar(download, now);
+    match (download.state, download.size) {
+        (DownloadState::Active, Some(size)) => format!("[{}] {words}", bar(download.bytes, size)),
+        _ => words,
+    }
+}
+
+fn bar(bytes: u64, size: u64) -> String {
+    let full = u128::from(bytes.min(size)) * u128::from(CELLS) / u128::from(size.max(1));
+    (0..CELLS).map(|cell| if u128::from(cell) < full { '=' } else { ' ' }).collect()
 }
 
 /// Text that stays on its line: what acts on a terminal is made visible, a tab is a space.
@@ -89,5 +91,20 @@ mod tests {
     #[test]
     fn no_name_acts_on_the_terminal() {
         assert_eq!(one_line("a\x1b[2J\tb\nc\u{202e}"), "a\\u{1b}[2J b\\nc\\u{202e}");
+    }
+
+    #[test]
+    fn a_bar_is_as_full_as_the_file() {
+        for (bytes, size, expected) in [
+            (0, 100, "            "),
+            (50, 100, "======      "),
+            (99, 100, "=========== "),
+            (100, 100, "============"),
+            (u64::MAX, u64::MAX, "============"),
+            (200, 100, "============"),
+            (0, 0, "            "),
+        ] {
+            assert_eq!(bar(bytes, size), expected, "{bytes} of {size}");
+        }
     }
 }

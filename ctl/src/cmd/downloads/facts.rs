@@ -55,9 +55,15 @@ pub(crate) fn reason(download: &Download, now: Timestamp) -> String {
 /// `retry in 5 s: connection refused`.
 #[must_use]
 pub(crate) fn waits(retry_at: Option<Timestamp>, why: Option<&str>, now: Timestamp) -> String {
-    let left = retry_at.and_then(|at| u64::try_from(at.0.saturating_sub(now.0)).ok()).unwrap_or(0);
-    let left = show_duration(Duration::from_millis(left.next_multiple_of(1000)));
+    let left = time_left(retry_at.unwrap_or(now), now);
     why.map_or_else(|| format!("retry in {left}"), |why| format!("retry in {left}: {why}"))
+}
+
+/// How long it is until then, in whole seconds, rounded up.
+#[must_use]
+pub(crate) fn time_left(until: Timestamp, now: Timestamp) -> String {
+    let left = u64::try_from(until.0.saturating_sub(now.0)).unwrap_or(0);
+    show_duration(Duration::from_secs(left.div_ceil(1000)))
 }
 
 /// What stands behind the bar.

@@ -235,3 +235,45 @@ fn finished(record: &Record, known: Option<Download>) -> Option<Download> {
         changed: record.at,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const NOW: Timestamp = Timestamp(0);
+
+    fn happens(fates: &mut Fates, kind: &str, members: Value) -> Option<News> {
+        let mut event = json!({ "seq": 1, "at": "1970-01-01T00:00:00Z", "download": 7 });
+        event["kind"] = json!(format!("download.{kind}"));
+        members.as_object().unwrap().iter().for_each(|(name, value)| event[name] = value.clone());
+        fates.on_event(&serde_json::from_value(event).unwrap(), NOW)
+    }
+
+    #[test]
+    fn the_same_is_told_once() {
+        let mut fates = Fates::default();
+        fates.add(7);
+        let waits = |fates: &mut Fates, why: &str| {
+            let error = json!({ "kind": "network", "message": why });
+            let members = json!({ "error": error, "retry_at": "1970-01-01T00:00:04.2Z" });
+            match happens(fates, "retry_wait", members) {
+                Some(News::Waits(what)) => what,
+                other => format!("{other:?}"),
+            }
+        };
+        assert_eq!(waits(&mut fates, "no route"), "download 7 waits (retry in 5 s: no route)");
+        happens(&mut fates, "active", json!({ "bytes": 0 }));
+        assert_eq!(waits(&mut fates, "no route"), "None");
+        assert_eq!(waits(&mut fates, "refused"), "download 7 waits (retry in 5 s: refused)");
+        for is_told in [true, false] {
+            assert_eq!(happens(&mut fates, "paused", json!({})).is_some(), is_told);
+        }
+        happens(&mut fates, "queued", json!({ "source": "s", "path": "/p" }));
+        assert!(happens(&mut fates, "paused", json!({})).is_some(), "again, but it went on in between");
+        assert!(happens(&mut fates, "restarted", json!({ "lost": 1, "reason": "r" })).is_some());
+        assert!(matches!(happens(&mut fates, "cancelled", json!({})), Some(News::Ended { .. })));
+        assert!(fates.is_empty());
+        assert_eq!(happens(&mut fates, "removed", json!({})), None, "it had ended");
+    }
+}

@@ -10,7 +10,7 @@ mod tests;
 mod vigil;
 
 pub(crate) use bars::Bars;
-pub(crate) use facts::{progress, reason, speed};
+pub(crate) use facts::{progress, reason, speed, time_left};
 pub(crate) use vigil::{TICK, Terms, Vigil};
 
 use super::delivery::topics;

@@ -200,6 +200,18 @@ fn a_gap_is_filled_by_asking() {
 }
 
 #[test]
+fn what_is_drawn_is_asked_for_and_ends_a_wait_like_an_event() {
+    let fake = Fake::with(&[]);
+    fake.holds(1, "active");
+    let run = Run { terms: Terms { live: true, ..Run::new().terms }, ..Run::new() };
+    let (outcome, printed) = run.of(&fake, &[1], || {
+        asked(&fake, 3);
+        fake.holds(1, "done"); // and no event tells it
+    });
+    assert_eq!((outcome, printed.as_str()), (Ok(()), "/d/1.iso\n"));
+}
+
+#[test]
 fn time_that_is_up_leaves_the_download_alone() {
     let fake = Fake::with(&[]);
     fake.holds(1, "active");

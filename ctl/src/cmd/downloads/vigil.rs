@@ -86,7 +86,7 @@ impl Vigil {
 
     /// Tells a failure; it counts in the verdict.
     pub(crate) fn fail(&mut self, failure: Failure) {
-        self.aside(|| tell(&failure));
+        tell(&failure);
         self.failures.push(failure.exit);
     }
 
@@ -249,10 +249,10 @@ impl Vigil {
                 self.fail(Failure { exit: Exit::Failed, message: what, hint });
             }
             News::Note { .. } | News::Waits(_) if self.terms.quiet => {}
-            News::Note { what, hint } => self.aside(|| {
+            News::Note { what, hint } => {
                 say(&escape_line(&what));
                 hint.iter().for_each(|hint| say_hint(hint));
-            }),
+            }
             News::Waits(_) if self.bars.is_some() => {} // the lines show it
             News::Waits(what) => say(&escape_line(&what)),
         }
@@ -260,20 +260,11 @@ impl Vigil {
 
     fn on_done(&mut self, download: &Download) {
         let Some(mut out) = self.out.take() else { return };
-        let mut printed = Ok(());
-        self.aside(|| printed = print(&mut out, download, self.terms.json));
-        match printed {
+        match print(&mut out, download, self.terms.json) {
             Ok(()) => self.out = Some(out),
             // Whoever waits is told by the exit code how it ends, also when nobody reads the paths any more.
             Err(failure) if failure.exit == Exit::Done => {}
             Err(failure) => self.fail(failure),
-        }
-    }
-
-    fn aside(&self, work: impl FnOnce()) {
-        match &self.bars {
-            Some(bars) => bars.aside(work),
-            None => work(),
         }
     }
 }

@@ -27,9 +27,10 @@ Examples:
   netkitctl get --wait=3600 -o isos/ http://10.0.0.9:7891/isos/a.iso tcp://10.0.0.9:7891/b.iso
   netkitctl get --limit 5M --key nightly https://example.org/backup.tar
 
-netkitd fetches, into its own directory of downloads, and goes on through restarts, whether or not anybody
-waits. With --wait each file's path is printed as soon as the file is complete, in the order in which that
-happens; with --json the download as `queue show` has it.
+netkitd fetches, into its own directory of downloads, through restarts, whether or not anybody
+waits. With --wait the path of each file is printed as soon as that is complete, whichever is
+first; with --json the download, as `queue show` has it.
+
 {RATES}"))]
 pub(crate) struct Args {
     /// What to fetch: http(s)://…, tcp://HOST:PORT/NAME or PEER:SHARE/path

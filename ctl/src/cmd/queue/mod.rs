@@ -52,6 +52,7 @@ enum What {
     /// Wait until downloads have ended; fails if one failed. Prints as get --wait does
     Wait {
         /// Which downloads [default: all that have not ended]
+        #[arg(value_name = "ID")]
         ids: Vec<u64>,
         /// At most so long, then exit with 6
         #[arg(short = 'W', long, value_name = "SECS", value_parser = parse_duration)]
