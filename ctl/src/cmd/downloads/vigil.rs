@@ -119,14 +119,12 @@ impl Vigil {
     }
 
     fn work(&mut self) -> Outcome<End> {
-        let everything: Vec<u64> = self.fates.pending().collect();
-        self.look_at(&everything)?;
+        self.look_at_all()?;
         let mut tick = Instant::now();
         loop {
             self.take_events()?;
             if self.listener.was_replaced() {
-                let everything: Vec<u64> = self.fates.pending().collect();
-                self.look_at(&everything)?;
+                self.look_at_all()?;
                 continue;
             }
             if let Some(exit) = self.signals.caught() {
@@ -160,8 +158,7 @@ impl Vigil {
     fn take_events(&mut self) -> Outcome {
         while let Some((record, _)) = self.listener.arrived()? {
             if let Event::Gap { .. } = record.event {
-                let everything: Vec<u64> = self.fates.pending().collect();
-                self.look_at(&everything)?;
+                self.look_at_all()?;
             }
             self.on_event(&record)?;
         }
@@ -182,6 +179,11 @@ impl Vigil {
             None => {}
         }
         Ok(())
+    }
+
+    fn look_at_all(&mut self) -> Outcome {
+        let all: Vec<u64> = self.fates.pending().collect();
+        self.look_at(&all)
     }
 
     /// Asks netkitd how these stand.
@@ -242,7 +244,8 @@ impl Vigil {
             News::Done(download) => self.on_done(&download),
             News::Failed { id, label, why } => {
                 let again = || format!("to try it again: netkitctl queue retry {id}");
-                let failure = Failure::new(exit_of(why.kind), format!("{label}: {}", why.message));
+                let message = format!("{label}: {}", why.message);
+                let failure = Failure::new(exit_of(why.kind), escape_line(&message));
                 self.fail(failure.hint(why.hint.unwrap_or_else(again)));
             }
             News::Ended { what, hint } => {

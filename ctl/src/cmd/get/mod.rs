@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome, common};
 use crate::incoming::CallError;
-use crate::output::{Out, can_animate, escape_line, tell};
+use crate::output::{Out, can_animate, escape_line, say, tell};
 use crate::rate::{RATES, parse_rate};
 use crate::time::parse_duration;
 use netkit_proto::files::checksum::Checksum;
@@ -139,9 +139,12 @@ fn queue_and_wait(mut vigil: Vigil, settings: &Settings) -> Outcome {
         }
     }
     match answered {
+        Ok(()) => {}
+        Err(_) if vigil.caught().is_some() => {
+            say("whether all was queued is not known; see: netkitctl queue");
+        }
         // Those that are queued are waited for all the same.
-        Err(e) if vigil.caught().is_none() => vigil.fail(e.into()),
-        Ok(()) | Err(_) => {}
+        Err(e) => vigil.fail(e.into()),
     }
     vigil.wait()
 }
