@@ -116,11 +116,14 @@ pub(crate) fn keep_below(lines: Option<MultiProgress>) {
     DRAWN.set(lines);
 }
 
+/// The lines are drawn again, below, when it is their time. (Not by `suspend`, which panics on a lost terminal.)
 fn above_drawn<R>(write: impl FnOnce() -> R) -> R {
-    match DRAWN.with_borrow(Clone::clone) {
-        Some(lines) => lines.suspend(write),
-        None => write(),
-    }
+    DRAWN.with_borrow(|lines| {
+        if let Some(lines) = lines {
+            let _ = lines.clear(); // where it fails, what follows fails too
+        }
+    });
+    write()
 }
 
 /// Says something on stderr. Text of peers in it can't act on the terminal.

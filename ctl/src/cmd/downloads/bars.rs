@@ -6,20 +6,23 @@ use crate::output::{escape_line, keep_below};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use netkit_proto::rpc::call::{Download, DownloadState};
 use netkit_proto::time::Timestamp;
+use std::io::{self, Write};
 
-/// So many downloads have a line; the others are counted. Fits the smallest usual terminal, and what indicatif draws
-/// in one go.
+/// So many downloads have a line; the others are counted. Fits the smallest usual terminal.
 pub(crate) const MOST: usize = 10;
-/// Each line that changes is drawn: fewer would be left as they were until the next time.
-const DRAWN_A_SECOND: u8 = 250;
+/// How often a single line is drawn: hardly ever, since the last one draws them all.
+const DRAWN_A_SECOND: u8 = 1;
 /// Cells of a bar.
 const CELLS: u64 = 12;
 
-/// Lines that are redrawn. Dropped, they are gone.
+/// Lines that are redrawn. Dropped, they are gone, unless they were to stay.
 pub(crate) struct Bars {
     all: MultiProgress,
     rows: Vec<ProgressBar>,
+    /// Below them.
+    foot: ProgressBar,
     style: ProgressStyle,
+    stay: bool,
 }
 
 impl Bars {
@@ -28,40 +31,49 @@ impl Bars {
     pub(crate) fn new() -> Bars {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWN_A_SECOND));
         keep_below(Some(all.clone()));
-        let style = ProgressStyle::with_template("{prefix:20!} {wide_msg}");
-        let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-        Bars { all, rows: Vec::new(), style }
+        let foot = all.add(ProgressBar::new(0).with_style(style("{msg}")));
+        Bars { all, rows: Vec::new(), foot, style: style("{prefix:20!} {wide_msg}"), stay: false }
     }
 
-    /// Draws these downloads, and `rest` below them.
-    pub(crate) fn draw(&mut self, downloads: &[&Download], rest: &str, now: Timestamp) {
-        let rest = (!rest.is_empty()).then(|| (String::new(), one_line(rest)));
-        let shown = downloads.iter().take(MOST);
-        let shown = shown.map(|download| (one_line(name(download)), one_line(&row(download, now))));
-        let lines: Vec<(String, String)> = shown.chain(rest).collect();
-        while self.rows.len() > lines.len() {
+    /// Draws these downloads, and `foot` below them.
+    pub(crate) fn draw(&mut self, downloads: &[&Download], foot: &str, now: Timestamp) {
+        let shown = &downloads[..downloads.len().min(MOST)];
+        while self.rows.len() > shown.len() {
             if let Some(row) = self.rows.pop() {
                 self.all.remove(&row);
             }
         }
-        while self.rows.len() < lines.len() {
-            self.rows.push(self.all.add(ProgressBar::new(0).with_style(self.style.clone())));
+        while self.rows.len() < shown.len() {
+            let row = ProgressBar::new(0).with_style(self.style.clone());
+            self.rows.push(self.all.insert_before(&self.foot, row));
         }
-        for (row, (name, message)) in self.rows.iter().zip(lines) {
-            if row.prefix() != name {
-                row.set_prefix(name);
-            }
-            if row.message() != message {
-                row.set_message(message);
-            }
+        for (line, download) in self.rows.iter().zip(shown) {
+            line.set_prefix(one_line(name(download)));
+            line.set_message(one_line(&row(download, now)));
         }
+        let hidden = downloads.len() - shown.len();
+        let hidden = if hidden > 0 { format!("and {hidden} more; ") } else { String::new() };
+        // A finished bar is drawn at once, and all others with it: one whole frame.
+        self.foot.abandon_with_message(one_line(&format!("{hidden}{foot}")));
     }
+
+    /// Leaves the lines as they are: a `^C` that the terminal echoed has moved them, so that they can't be cleared.
+    pub(crate) fn stay(&mut self) {
+        self.stay = true;
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 impl Drop for Bars {
     fn drop(&mut self) {
         keep_below(None);
-        let _ = self.all.clear(); // a terminal that is gone needs no clearing
+        // Where either fails the terminal is gone, and needs neither.
+        let _ = if self.stay { writeln!(io::stderr()) } else { self.all.clear() };
+        // Else each would draw those that are left once more when it is dropped.
+        self.rows.iter().chain([&self.foot]).for_each(|row| self.all.remove(row));
     }
 }
 

@@ -96,6 +96,9 @@ impl Vigil {
     /// The common code of what failed, each told when it happened; [`Exit::Unfinished`] where time is up.
     pub(crate) fn wait(mut self) -> Outcome {
         let end = self.work();
+        if let Ok(End::Signal(_)) = end {
+            self.bars.iter_mut().for_each(Bars::stay);
+        }
         self.bars = None;
         let ids: Vec<u64> = self.fates.pending().collect();
         let unfinished = match end {
@@ -230,11 +233,8 @@ impl Vigil {
     fn draw(&mut self) -> Outcome {
         let ids: Vec<u64> = self.fates.liveliest().iter().take(MOST).map(|download| download.id).collect();
         self.look_at(&ids)?;
-        let known = self.fates.liveliest();
-        let hidden = known.len().saturating_sub(MOST);
-        let rest = if hidden > 0 { format!("and {hidden} more") } else { String::new() };
         if let Some(bars) = &mut self.bars {
-            bars.draw(&known, &rest, now());
+            bars.draw(&self.fates.liveliest(), "Ctrl-C leaves: it goes on", now());
         }
         Ok(())
     }

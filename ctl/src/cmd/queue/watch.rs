@@ -36,8 +36,16 @@ impl Watch {
     /// # Errors
     /// The signal that ended it, or what netkitd answered.
     pub(super) fn draw(mut self) -> Outcome {
-        let states = if self.states.is_empty() { unfinished() } else { self.states.clone() };
         let mut bars = Bars::new();
+        let outcome = self.draw_on(&mut bars);
+        if self.signals.caught().is_some() {
+            bars.stay();
+        }
+        outcome
+    }
+
+    fn draw_on(&mut self, bars: &mut Bars) -> Outcome {
+        let states = if self.states.is_empty() { unfinished() } else { self.states.clone() };
         loop {
             let list = self.ask(&DownloadsList { states: states.clone(), skip: 0 })?;
             let status = self.ask(&NodeStatus {})?.downloads;
@@ -45,7 +53,8 @@ impl Watch {
                 return Ok(());
             }
             let downloads: Vec<&Download> = list.downloads.iter().collect();
-            bars.draw(&downloads, &queue_in_short(&status), now());
+            let foot = format!("{}; Ctrl-C leaves", queue_in_short(&status));
+            bars.draw(&downloads, &foot, now());
             let tick = Instant::now() + TICK;
             while self.wait(None, Some(tick))? != Ready::Deadline {
                 while self.listener.arrived()?.is_some() {} // drawn at the next tick
