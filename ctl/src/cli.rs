@@ -1,7 +1,7 @@
 //! The command line: which verb, and what holds for all of them. Flags of one verb are declared in that verb's
 //! file; each file turns its flags into settings, and nothing below sees flags.
 
-use crate::cmd::{chat, completions, ls, rpc, send, share, status, tail};
+use crate::cmd::{chat, completions, get, ls, queue, rpc, send, share, status, tail};
 use crate::context::Context;
 use crate::exit::Outcome;
 use clap::{Parser, Subcommand};
@@ -23,7 +23,7 @@ pub(crate) struct Cli {
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, 1 failed, 2 usage, 3 netkitd not reachable, 4 not found, 5 refused,
-6 not delivered or not finished in time, 8 no space, 130 Ctrl-C.
+6 not delivered or not finished in time, 7 verification failed, 8 no space, 130 Ctrl-C.
 Data goes to stdout, talk to stderr. `netkitctl VERB --help` shows examples.";
 
 #[derive(Debug, Subcommand)]
@@ -31,6 +31,8 @@ enum Verb {
     Send(send::Args),
     Tail(tail::Args),
     Chat(chat::Args),
+    Get(get::Args),
+    Queue(queue::Args),
     Ls(ls::Args),
     Share(share::Args),
     Status(status::Args),
@@ -54,6 +56,8 @@ impl Cli {
             Verb::Send(args) => send::run(&context, args),
             Verb::Tail(args) => tail::run(&context, args),
             Verb::Chat(args) => chat::run(&context, args),
+            Verb::Get(args) => get::run(&context, args),
+            Verb::Queue(args) => queue::run(&context, args),
             Verb::Ls(args) => ls::run(&context, args),
             Verb::Share(args) => share::run(&context, args),
             Verb::Status(args) => status::run(&context, args),
@@ -94,11 +98,51 @@ mod tests {
     #[test]
     fn every_flag_has_its_line_and_verbs_have_examples() {
         for verb in Cli::command().get_subcommands() {
-            assert!(verb.get_about().is_some(), "{}", verb.get_name());
             assert!(verb.get_after_help().is_some(), "{}", verb.get_name());
-            for arg in verb.get_arguments() {
-                assert!(arg.get_help().is_some(), "{} {}", verb.get_name(), arg.get_id());
+            for command in [verb].into_iter().chain(verb.get_subcommands()) {
+                assert!(command.get_about().is_some(), "{}", command.get_name());
+                for arg in command.get_arguments() {
+                    assert!(arg.get_help().is_some(), "{} {}", command.get_name(), arg.get_id());
+                }
             }
+        }
+    }
+
+    #[test]
+    fn downloads_are_asked_for_as_the_help_says() {
+        for (line, is_taken) in [
+            ("get http://a/x", true),
+            ("get --wait http://a/x tcp://a:1/x", true),
+            ("get --wait=5 -q --limit 1.5MiB --force --key k -o isos/ http://a/x", true),
+            ("get", false),
+            ("get -q http://a/x", false),
+            ("get --checksum sha256:12 http://a/x", false),
+            ("get --limit fast http://a/x", false),
+            ("queue", true),
+            ("queue --json", true),
+            ("queue --json list --state failed --state done", true),
+            ("queue --state gone", false),
+            ("queue -q --watch", false),
+            ("queue wait", true),
+            ("queue wait 7 8 -W 5", true),
+            ("queue pause 7 8", true),
+            ("queue pause --all", true),
+            ("queue cancel", false),
+            ("queue remove", false),
+            ("queue cancel --all 7", false),
+            ("queue cancel x", false),
+            ("queue move 7 first", true),
+            ("queue move 7 before 8", true),
+            ("queue move 7 before", false),
+            ("queue move 7", false),
+            ("queue limit 5M", true),
+            ("queue limit default", true),
+            ("queue limit 0 7 8", true),
+            ("queue limit", false),
+        ] {
+            let parsed = Cli::try_parse_from(["netkitctl"].into_iter().chain(line.split(' ')));
+            assert_eq!(parsed.is_ok(), is_taken, "{line}");
+            assert!(is_taken || parsed.is_err_and(|e| e.exit_code() == 2), "{line}");
         }
     }
 

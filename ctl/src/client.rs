@@ -25,6 +25,9 @@ const READ: usize = 64 * 1024;
 /// After so long without an answer that is told.
 const SLOW: Duration = Duration::from_secs(5);
 
+/// What netkitd answered to each of several calls.
+pub(crate) type Answers<C> = Vec<Result<<C as Call>::Answer, Error>>;
+
 /// A session with netkitd.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -104,7 +107,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`CallError`]; the failures of single calls stand at their places.
-    pub(crate) fn batch<C: Call>(&mut self, calls: &[C]) -> Result<Vec<Result<C::Answer, Error>>, CallError> {
+    pub(crate) fn batch<C: Call>(&mut self, calls: &[C]) -> Result<Answers<C>, CallError> {
         let first = self.last_id + 1;
         let requests: Result<Vec<String>, CallError> =
             calls.iter().map(|call| write_request(self.next_id(), C::METHOD, call)).collect();

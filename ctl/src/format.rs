@@ -27,7 +27,21 @@ const INDENT: &str = "\n         ";
 pub(crate) fn text_of(event: &Event) -> Option<&str> {
     match event {
         Event::Received { text, .. } | Event::Queued { text, .. } => Some(text),
-        _ => None,
+        Event::Sent { .. }
+        | Event::Expired { .. }
+        | Event::Refused { .. }
+        | Event::DownloadQueued { .. }
+        | Event::DownloadActive { .. }
+        | Event::DownloadRestarted { .. }
+        | Event::DownloadPaused { .. }
+        | Event::DownloadRetryWait { .. }
+        | Event::DownloadVerifying { .. }
+        | Event::DownloadDone { .. }
+        | Event::DownloadFailed { .. }
+        | Event::DownloadCancelled { .. }
+        | Event::DownloadRemoved { .. }
+        | Event::Gap { .. }
+        | Event::Other => None,
     }
 }
 
@@ -54,7 +68,33 @@ pub(crate) fn short(record: &Record, raw: &str, now: &Zoned) -> String {
             format!("-> {} [message {message} refused: {}]", escape_line(peer), escape_line(reason))
         }
         Event::Gap { from, to, lost } => format!("[{}]", gap(*from, *to, *lost)),
-        _ => escape_line(raw).into_owned(),
+        Event::DownloadQueued { download, source, path } => {
+            format!("[download {download} queued: {} to {}]", escape_line(source), escape_line(path))
+        }
+        Event::DownloadActive { download, bytes: 0 } => format!("[download {download} begins]"),
+        Event::DownloadActive { download, bytes } => {
+            format!("[download {download} goes on after {}]", show_bytes(*bytes))
+        }
+        Event::DownloadRestarted { download, lost, reason } => {
+            let lost = show_bytes(*lost);
+            format!("[download {download} starts over, {lost} again: {}]", escape_line(reason))
+        }
+        Event::DownloadPaused { download } => format!("[download {download} paused]"),
+        Event::DownloadRetryWait { download, error, retry_at } => {
+            let (at, why) = (show_time(*retry_at, now), escape_line(&error.message));
+            format!("[download {download} is tried again at {at}: {why}]")
+        }
+        Event::DownloadVerifying { download } => format!("[download {download} is being verified]"),
+        Event::DownloadDone { download, path, bytes, verified, .. } => {
+            let (bytes, verified) = (show_bytes(*bytes), if *verified { ", verified" } else { "" });
+            format!("[download {download} done: {}, {bytes}{verified}]", escape_line(path))
+        }
+        Event::DownloadFailed { download, error, .. } => {
+            format!("[download {download} failed: {}]", escape_line(&error.message))
+        }
+        Event::DownloadCancelled { download } => format!("[download {download} cancelled]"),
+        Event::DownloadRemoved { download } => format!("[download {download} removed]"),
+        Event::Other => escape_line(raw).into_owned(),
     };
     format!("{time} {what}")
 }
@@ -130,6 +170,42 @@ mod tests {
             (Event::Other, "08:13:05 {\"kind\":\"x\"}"),
         ] {
             assert_eq!(short(&Record { seq: Seq(7), at, event }, r#"{"kind":"x"}"#, &now), expected);
+        }
+    }
+
+    #[test]
+    fn every_event_of_a_download_has_its_line() {
+        let now: Zoned = "2026-11-23T08:30:00+00:00[+00:00]".parse().unwrap();
+        for (members, expected) in [
+            (r#""queued","source":"http://a/x\u001b","path":"/d/x""#, "queued: http://a/x\\u{1b} to /d/x"),
+            (r#""active","bytes":0"#, "begins"),
+            (r#""active","bytes":2048"#, "goes on after 2.0 KiB"),
+            (r#""restarted","lost":2048,"reason":"a\nb""#, "starts over, 2.0 KiB again: a\\nb"),
+            (r#""paused""#, "paused"),
+            (
+                r#""retry_wait","error":{"kind":"network","message":"a\rb"},"retry_at":"2026-11-23T08:14:00Z""#,
+                "is tried again at 08:14:00: a\\rb",
+            ),
+            (r#""verifying""#, "is being verified"),
+            (
+                r#""done","source":"s","path":"/d/x","bytes":2048,"verified":true,"blake3":"0""#,
+                "done: /d/x, 2.0 KiB, verified",
+            ),
+            (
+                r#""done","source":"s","path":"/d/x","bytes":1,"verified":false,"blake3":"0""#,
+                "done: /d/x, 1 bytes",
+            ),
+            (r#""failed","source":"s","error":{"kind":"short","message":"a\tb"}"#, "failed: a\tb"),
+            (r#""cancelled""#, "cancelled"),
+            (r#""removed""#, "removed"),
+        ] {
+            let raw = format!(
+                r#"{{"seq":1,"at":"2026-11-23T08:13:05Z","download":7,"kind":"download.{}}}"#,
+                &members[1..]
+            );
+            let record: Record = serde_json::from_str(&raw).unwrap();
+            assert_eq!(short(&record, &raw, &now), format!("08:13:05 [download 7 {expected}]"));
+            assert_eq!(text_of(&record.event), None);
         }
     }
 

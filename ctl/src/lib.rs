@@ -17,6 +17,7 @@ mod format;
 mod incoming;
 mod listener;
 mod output;
+mod rate;
 mod time;
 mod unreachable;
 mod wait;

@@ -1,15 +1,17 @@
 //! A subscription that outlives netkitd: after a restart it goes on where it was, so that no event is missed or
-//! repeated. Used by `send --wait` and `chat`; `tail`, whose place also lives in a cursor, shares only `BackOff`.
+//! repeated. Used by `send --wait`, `chat`, `get --wait` and `queue`; `tail`, whose place also lives in a cursor,
+//! shares only `BackOff`.
 
-use crate::client::Client;
+use crate::client::{Answers, Client};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::incoming::CallError;
 use crate::output::say;
+use crate::wait::{self, Ready};
 use netkit_proto::ids::{Epoch, Seq};
-use netkit_proto::rpc::call::{EventsSubscribe, Subscribed};
-use netkit_proto::rpc::code::Kind;
+use netkit_proto::rpc::call::{Call, EventsSubscribe, Subscribed};
+use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::rpc::event::{Filter, Record};
-use rustix::fd::BorrowedFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::path::PathBuf;
@@ -76,6 +78,11 @@ pub(crate) struct Listener {
     epoch: Epoch,
     seq: Seq,
     back_off: BackOff,
+    /// What ends waiting for netkitd when it can be read.
+    interrupt: Option<OwnedFd>,
+    /// Whether a log that was replaced is gone on with from its end.
+    lasting: bool,
+    replaced: bool,
 }
 
 impl Listener {
@@ -84,11 +91,65 @@ impl Listener {
     /// # Errors
     /// What netkitd answered, or why it can't be reached.
     pub(crate) fn open(socket: PathBuf, filter: Filter, since: Option<Seq>) -> Outcome<Listener> {
+        Listener::subscribe(socket, filter, since, None, false)
+    }
+
+    /// Subscribes to what happens from now on. Waiting for netkitd ends when `interrupt` can be read; a log that was
+    /// replaced is no failure, but told by [`Listener::was_replaced`].
+    ///
+    /// # Errors
+    /// As [`Listener::open`].
+    pub(crate) fn lasting(socket: PathBuf, filter: Filter, interrupt: OwnedFd) -> Outcome<Listener> {
+        Listener::subscribe(socket, filter, None, Some(interrupt), true)
+    }
+
+    fn subscribe(
+        socket: PathBuf,
+        filter: Filter,
+        since: Option<Seq>,
+        interrupt: Option<OwnedFd>,
+        lasting: bool,
+    ) -> Outcome<Listener> {
         let mut client = Client::connect(&socket)?;
+        client.wait_until(None, copy(interrupt.as_ref()));
         let answer = client.call(&EventsSubscribe { epoch: None, since, filter: filter.clone() })?;
         let Subscribed { epoch, head, .. } = answer;
-        let seq = since.unwrap_or(head);
-        Ok(Listener { socket, client, filter, epoch, seq, back_off: BackOff::default() })
+        let (seq, back_off) = (since.unwrap_or(head), BackOff::default());
+        Ok(Listener { socket, client, filter, epoch, seq, back_off, interrupt, lasting, replaced: false })
+    }
+
+    /// The session, for calls that must not be made twice. Events that come meanwhile are kept.
+    pub(crate) fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    /// Makes calls that may be made twice: where netkitd goes away, again when it is back. `None` where `deadline`
+    /// or the interrupt came first.
+    ///
+    /// # Errors
+    /// Where the subscription can't go on.
+    pub(crate) fn ask<C: Call>(
+        &mut self,
+        calls: &[C],
+        deadline: Option<Instant>,
+    ) -> Outcome<Option<Answers<C>>> {
+        loop {
+            self.client.wait_until(deadline, copy(self.interrupt.as_ref()));
+            match self.client.batch(calls) {
+                Ok(answers) if !answers.iter().any(is_unavailable) => return Ok(Some(answers)),
+                Err(e) if !is_absence(&e) => return Err(e.into()),
+                Ok(_) | Err(_) => {
+                    if !self.again(deadline)? {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether, since this was asked last, netkitd came back with another log: what happened in between is not known.
+    pub(crate) fn was_replaced(&mut self) -> bool {
+        std::mem::take(&mut self.replaced)
     }
 
     /// The next event that has arrived already.
@@ -107,7 +168,7 @@ impl Listener {
     }
 
     /// Takes in what the socket holds; where netkitd went away, waits for it and goes on. `false` where `deadline`
-    /// came before it was back.
+    /// or the interrupt came before it was back.
     ///
     /// # Errors
     /// Where the subscription can't go on.
@@ -144,16 +205,26 @@ impl Listener {
 
     fn again(&mut self, deadline: Option<Instant>) -> Outcome<bool> {
         loop {
-            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
+            if deadline.is_some_and(|at| at <= Instant::now()) || self.is_interrupted(Instant::now()) {
                 return Ok(false);
             }
-            let pause = self.back_off.pause();
-            std::thread::sleep(left.map_or(pause, |left| pause.min(left)));
+            let pause = Instant::now() + self.back_off.pause();
+            if self.is_interrupted(deadline.map_or(pause, |at| at.min(pause))) {
+                return Ok(false);
+            }
             let Ok(mut client) = Client::connect(&self.socket) else { continue };
-            let epoch = Some(self.epoch);
-            match client.call(&EventsSubscribe { epoch, since: Some(self.seq), filter: self.filter.clone() })
+            client.wait_until(deadline, copy(self.interrupt.as_ref()));
+            let (epoch, since, filter) = (Some(self.epoch), Some(self.seq), self.filter.clone());
+            let mut answer = client.call(&EventsSubscribe { epoch, since, filter });
+            if self.lasting && matches!(&answer, Err(CallError::Answer(e)) if e.kind() == Kind::EpochChanged)
             {
+                let filter = self.filter.clone();
+                answer = client.call(&EventsSubscribe { epoch: None, since: None, filter });
+                if let Ok(Subscribed { epoch, head, .. }) = &answer {
+                    (self.epoch, self.seq, self.replaced) = (*epoch, *head, true);
+                }
+            }
+            match answer {
                 Ok(_) => {
                     self.client = client;
                     self.back_off.reset();
@@ -168,4 +239,19 @@ impl Listener {
             }
         }
     }
+
+    /// Waits until then; `true` where the interrupt came first.
+    fn is_interrupted(&self, until: Instant) -> bool {
+        let inputs: Vec<BorrowedFd<'_>> = self.interrupt.iter().map(AsFd::as_fd).collect();
+        matches!(wait::readable(&inputs, None, Some(until)), Ok(Ready::Input(_)))
+    }
+}
+
+fn is_unavailable<T>(answer: &Result<T, Error>) -> bool {
+    matches!(answer, Err(error) if error.kind() == Kind::Unavailable)
+}
+
+/// Where the process has too many descriptors waiting just can't be interrupted.
+fn copy(fd: Option<&OwnedFd>) -> Option<OwnedFd> {
+    fd.and_then(|fd| fd.try_clone().ok())
 }

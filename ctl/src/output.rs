@@ -1,10 +1,13 @@
 //! What leaves netkitctl: data on stdout, talk on stderr, and the escaping that keeps peers' text from acting on a
-//! terminal. Every verb writes through here. How an event looks is in `format`.
+//! terminal. Every verb writes through here, above the lines that `downloads::bars` draws. How an event looks is in
+//! `format`.
 
 use crate::exit::{Failure, Outcome};
+use indicatif::MultiProgress;
 use netkit_proto::name::is_unsafe;
 use rustix::fd::AsFd;
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
@@ -85,7 +88,8 @@ impl Out {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let written = self.target.write_all(&self.buffer).and_then(|()| self.target.flush());
+        let mut write = || self.target.write_all(&self.buffer).and_then(|()| self.target.flush());
+        let written = if self.terminal { above_drawn(write) } else { write() };
         self.buffer.clear();
         written.map_err(|e| {
             // For good: whoever asks again must not take what was lost for written.
@@ -96,14 +100,41 @@ impl Out {
     }
 }
 
+/// Whether stderr is a terminal that can redraw lines.
+#[must_use]
+pub(crate) fn can_animate() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+}
+
+thread_local! {
+    /// What is being redrawn on stderr.
+    static DRAWN: RefCell<Option<MultiProgress>> = const { RefCell::new(None) };
+}
+
+/// From now on what is said, and what is printed on a terminal, stands above these lines.
+pub(crate) fn keep_below(lines: Option<MultiProgress>) {
+    DRAWN.set(lines);
+}
+
+/// The lines are drawn again, below, when it is their time. (Not by `suspend`, which panics on a lost terminal.)
+fn above_drawn<R>(write: impl FnOnce() -> R) -> R {
+    DRAWN.with_borrow(|lines| {
+        if let Some(lines) = lines {
+            let _ = lines.clear(); // where it fails, what follows fails too
+        }
+    });
+    write()
+}
+
 /// Says something on stderr. Text of peers in it can't act on the terminal.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "netkitctl: {}", escape(text)); // nowhere is left to complain
+    let write = || writeln!(io::stderr(), "netkitctl: {}", escape(text));
+    let _ = above_drawn(write); // where it fails, nowhere is left to complain
 }
 
 /// Says on stderr what to do about what was just said.
 pub(crate) fn say_hint(text: &str) {
-    let _ = writeln!(io::stderr(), "  {}", escape(text));
+    let _ = above_drawn(|| writeln!(io::stderr(), "  {}", escape(text)));
 }
 
 /// Says why a verb failed: what happened, and the hint on a line of its own.

@@ -83,6 +83,20 @@ impl Signals {
         Ok(Signals { which, pipe })
     }
 
+    /// Signals that never come, and what makes them: for tests, which share one process.
+    #[cfg(test)]
+    pub(crate) fn made_up() -> (Signals, impl FnOnce(Exit) + Send + use<>) {
+        let (pipe, mut wake) = UnixStream::pair().unwrap();
+        std::mem::forget(wake.try_clone().unwrap()); // closed, it would look like a signal
+        let which = Arc::new(AtomicUsize::new(0));
+        let signals = Signals { which: Arc::clone(&which), pipe };
+        let make = move |exit: Exit| {
+            which.store(usize::from(exit as u8 - 128), Ordering::Relaxed);
+            io::Write::write_all(&mut wake, b"!").unwrap();
+        };
+        (signals, make)
+    }
+
     /// The same for somebody else to wait for.
     ///
     /// # Errors

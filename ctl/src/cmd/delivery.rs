@@ -45,7 +45,20 @@ impl Pending {
                 let why = format!("message {message} to {} expired{what}", escape_line(peer));
                 (message, Some((Exit::Unfinished, why)))
             }
-            _ => return,
+            Event::Received { .. }
+            | Event::Queued { .. }
+            | Event::DownloadQueued { .. }
+            | Event::DownloadActive { .. }
+            | Event::DownloadRestarted { .. }
+            | Event::DownloadPaused { .. }
+            | Event::DownloadRetryWait { .. }
+            | Event::DownloadVerifying { .. }
+            | Event::DownloadDone { .. }
+            | Event::DownloadFailed { .. }
+            | Event::DownloadCancelled { .. }
+            | Event::DownloadRemoved { .. }
+            | Event::Gap { .. }
+            | Event::Other => return,
         };
         if self.messages.remove(message)
             && let Some((exit, why)) = failure

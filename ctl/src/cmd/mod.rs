@@ -1,10 +1,13 @@
 //! The verbs, one file or folder each. A verb declares its flags (`Args`), turns them into settings and does its
-//! work (`run`); `cli` calls it. `delivery` is what verbs that send share.
+//! work (`run`); `cli` calls it. `delivery` is what verbs that send share, `downloads` what those share that fetch.
 
 pub(crate) mod chat;
 pub(crate) mod completions;
 mod delivery;
+mod downloads;
+pub(crate) mod get;
 pub(crate) mod ls;
+pub(crate) mod queue;
 pub(crate) mod rpc;
 pub(crate) mod send;
 pub(crate) mod share;

@@ -4,9 +4,10 @@ use crate::context::Context;
 use crate::exit::Outcome;
 use crate::format::show_bytes;
 use crate::output::{Out, escape_line};
+use crate::rate::show_rate;
 use crate::time::{self, show_duration, show_time};
 use jiff::Zoned;
-use netkit_proto::rpc::call::{Access, Call, Dropped, NodeStatus, Status};
+use netkit_proto::rpc::call::{Access, Call, DownloadStatus, Dropped, NodeStatus, Status};
 use std::time::Duration;
 
 /// Show how netkitd is doing
@@ -73,6 +74,9 @@ fn rows(status: &Status, now: &Zoned) -> Vec<(&'static str, String)> {
             files.open
         ),
     ));
+    if !status.downloads.dir.is_empty() {
+        rows.push(("downloads", format!("{}: {}", status.downloads.dir, queue_in_short(&status.downloads))));
+    }
     let may = match status.access {
         Access::Operator => "you may operate",
         Access::Reader => "you may read",
@@ -84,6 +88,24 @@ fn rows(status: &Status, now: &Zoned) -> Vec<(&'static str, String)> {
         rows.push(("journal", lost));
     }
     rows
+}
+
+/// How many downloads do what, and how fast. `queue --watch` shows it, too.
+#[must_use]
+pub(crate) fn queue_in_short(queue: &DownloadStatus) -> String {
+    let mut parts = vec![format!("{} active", queue.active)];
+    for (count, what) in [(queue.waiting, "waiting"), (queue.paused, "paused"), (queue.failed, "failed")] {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    }
+    if queue.active > 0 {
+        parts.push(show_rate(queue.rate));
+    }
+    if queue.limit > 0 {
+        parts.push(format!("at most {}", show_rate(queue.limit)));
+    }
+    parts.join(", ")
 }
 
 /// What was dropped and where, if anything was.
@@ -135,7 +157,13 @@ mod tests {
         );
         status.log.trouble = Some("the disk is full".into());
         status.chat.dropped.kernel = 3;
+        status.downloads.dir = "/d".into();
+        assert!(lines(&status).contains(&"downloads: /d: 0 active".to_owned()));
+        (status.downloads.active, status.downloads.failed) = (2, 1);
+        (status.downloads.rate, status.downloads.limit) = (1024, 1 << 20);
         let lines = lines(&status);
+        let downloads = "downloads: /d: 2 active, 1 failed, 1.0 KiB/s, at most 1.0 MiB/s";
+        assert!(lines.contains(&downloads.to_owned()), "{lines:?}");
         assert!(lines.contains(&"TROUBLE: the disk is full".to_owned()));
         assert!(lines.iter().any(|line| line.starts_with("dropped: 3 by the kernel")));
     }

@@ -1,8 +1,11 @@
-//! A stand-in for netkitd in tests: a log, cursors and subscriptions behind a socket, and a way to die in between.
+//! A stand-in for netkitd in tests: a log, cursors, downloads and subscriptions behind a socket, and a way to die in
+//! between.
+
+mod downloads;
 
 use netkit_proto::rpc::message::{Message, parse};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -18,6 +21,9 @@ pub(crate) struct State {
     pub epoch: u64,
     pub events: Vec<Value>,
     pub cursors: HashMap<String, u64>,
+    pub downloads: BTreeMap<u64, Value>,
+    /// Parameters of calls that changed downloads, in their order.
+    pub changes: Vec<Value>,
     /// Method names in the order of their calls.
     pub calls: Vec<String>,
     /// A call of this method is not answered: the stand-in dies instead, once.
@@ -60,15 +66,16 @@ impl Fake {
 
     /// A message arrives.
     pub(crate) fn receive(&self, text: &str) {
+        self.state().publish(json!({ "kind": "message.received", "peer": "udp://10.0.0.9:9",
+            "verified": false, "encoding": "utf-8", "text": text }));
+    }
+
+    /// netkitd is killed and comes back with another, empty log.
+    pub(crate) fn come_back_restored(&self) {
         let mut state = self.state();
-        let seq = state.events.len() as u64 + 1;
-        let event = json!({ "seq": seq, "at": "2026-11-23T08:00:00.000Z", "kind": "message.received",
-            "peer": "udp://10.0.0.9:9", "verified": false, "encoding": "utf-8", "text": text });
-        let note = delivery(&event);
-        state.events.push(event);
-        for mut subscriber in &state.subscribers {
-            let _ = subscriber.write_all(note.as_bytes());
-        }
+        state.epoch += 1;
+        state.events.clear();
+        state.die();
     }
 
     /// netkitd is killed; its socket is served again at once.
@@ -87,6 +94,17 @@ impl Fake {
 }
 
 impl State {
+    /// Something happens.
+    pub(crate) fn publish(&mut self, mut event: Value) {
+        event["seq"] = json!(self.events.len() + 1);
+        event["at"] = json!("2026-11-23T08:00:00.000Z");
+        let note = delivery(&event);
+        self.events.push(event);
+        for mut subscriber in &self.subscribers {
+            let _ = subscriber.write_all(note.as_bytes());
+        }
+    }
+
     fn die(&mut self) {
         self.subscribers.clear();
         for stream in self.live.drain(..) {
@@ -125,8 +143,9 @@ fn serve(stream: &UnixStream, state: &Mutex<State>) {
                     json!({ "jsonrpc": "2.0", "id": id, "error": error })
                 }
             };
+            let is_done = answer.get("result").is_some();
             answers.push(answer);
-            if request.method == "events.subscribe" {
+            if is_done && request.method == "events.subscribe" {
                 let since = params["since"].as_u64().unwrap_or(state.events.len() as u64);
                 after = state.events[usize::try_from(since).unwrap()..].iter().map(delivery).collect();
                 state.subscribers.push(stream.try_clone().unwrap());
@@ -172,6 +191,7 @@ fn call(state: &mut State, method: &str, params: &Value) -> Result<Value, &'stat
             state.cursors.insert(name, params["seq"].as_u64().unwrap());
             json!({})
         }
+        _ if method.starts_with("downloads.") => return downloads::call(state, method, params),
         "chat.send" if params["text"] == "refuse me" => return Err("refused"),
         "chat.send" => json!({ "id": head + 1, "repeated": false }),
         _ => return Err("method_not_found"),
