@@ -145,8 +145,8 @@ pub const FETCH_ORDERS: usize = 64;
 pub const FETCH_WORKERS: usize = 2;
 /// How long a connection may take to be made.
 pub const FETCH_CONNECT: Duration = Duration::from_secs(10);
-/// How long an answer may take from a question on: some servers make a file first.
-pub const FETCH_ANSWER: Duration = Duration::from_secs(60);
+/// How long an answer may take from a question on: some servers make a file first. As long as one may stall later.
+pub const FETCH_ANSWER: Duration = FETCH_STALLED;
 /// How long a source may send next to nothing,
 pub const FETCH_STALLED: Duration = Duration::from_secs(30);
 /// and how many bytes in that time are more than that: a kilobyte a second.

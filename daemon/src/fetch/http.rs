@@ -9,7 +9,7 @@ use bytes::Bytes;
 use netkit_proto::rpc::code::Kind;
 use reqwest::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName, IF_RANGE,
-    LAST_MODIFIED, RANGE, RETRY_AFTER,
+    LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
 };
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use std::error::Error as StdError;
@@ -49,9 +49,6 @@ fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let is_downgrade = attempt.url().scheme() != "https" && from.is_some_and(|url| url.scheme() == "https");
     if attempt.previous().len() > limits::FETCH_REDIRECTS {
         return attempt.error(BadRedirect("the server redirects in a circle, or too often"));
-    }
-    if !["http", "https"].contains(&attempt.url().scheme()) {
-        return attempt.error(BadRedirect("the server redirects to what is neither http:// nor https://"));
     }
     if is_downgrade {
         return attempt.error(BadRedirect("the server redirects from https:// to http://"));
@@ -151,6 +148,10 @@ impl Http {
 
     /// What a status that brings no file means (RFC 9110, section 15).
     fn refused(&self, status: StatusCode, headers: &HeaderMap) -> Failed {
+        if let Some(to) = text(headers, LOCATION).filter(|_| status.is_redirection()) {
+            let why = format!("{} redirects to {to:?}, which is neither http:// nor https://", self.host());
+            return Failed::new(Kind::Refused, why).hint("name the address that you mean");
+        }
         let kind = match status {
             StatusCode::NOT_FOUND | StatusCode::GONE => Kind::NotFound,
             _ => Kind::Refused,

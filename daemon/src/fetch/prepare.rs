@@ -61,8 +61,8 @@ pub(super) fn prepare(task: &Task) -> Result<Prepared, Break> {
                 }
                 return Ok(Prepared { there: There::Part(Box::new(content)), restarted });
             }
-            Err(why) => {
-                let lost = rows.iter().map(|row| row.bytes).sum();
+            Err(Useless { there, why }) => {
+                let lost = there.unwrap_or_else(|| rows.iter().map(|row| row.bytes).sum());
                 restarted = (lost > 0).then(|| (lost, why.to_owned()));
             }
         }
@@ -72,20 +72,25 @@ pub(super) fn prepare(task: &Task) -> Result<Prepared, Break> {
     Ok(Prepared { there: There::Part(Box::new(content)), restarted })
 }
 
-/// The part file, if the download can go on with it; else why not.
-fn resumable(
-    task: &Task,
-    dir: &Arc<TargetDir>,
-    part: &PartRow,
-) -> io::Result<Result<PartFile, &'static str>> {
+/// A part file that a download can't go on with.
+struct Useless {
+    /// The bytes in it, where those that were noted may not be all.
+    there: Option<u64>,
+    why: &'static str,
+}
+
+/// The part file, if the download can go on with it.
+fn resumable(task: &Task, dir: &Arc<TargetDir>, part: &PartRow) -> io::Result<Result<PartFile, Useless>> {
     let Some(file) = PartFile::reopen(dir, task.start.id)? else {
-        return Ok(Err("its part file is gone"));
+        return Ok(Err(Useless { there: None, why: "its part file is gone" }));
     };
     if file.identity()? != part.file {
-        return Ok(Err("its part file is another file now"));
+        return Ok(Err(Useless { there: None, why: "its part file is another file now" }));
     }
     if part.complete.is_none() && (part.size.is_none() || part.validator.is_none()) {
-        return Ok(Err("this source can't go on in the middle of a file"));
+        // One connection brought it from its start on.
+        let there = Some(file.len()?);
+        return Ok(Err(Useless { there, why: "this source can't go on in the middle of a file" }));
     }
     Ok(Ok(file))
 }

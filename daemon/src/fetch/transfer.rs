@@ -55,8 +55,8 @@ impl Task {
         let plan = Arc::new(Mutex::new(plan));
 
         let keep_free = self.engine.keep_free();
-        let room = move |part: &PartFile| match part.dir().free()? {
-            free if free >= keep_free => Ok(()),
+        let room = move |part: &PartFile, ahead: u64| match part.dir().free()? {
+            free if free >= keep_free.saturating_add(ahead) => Ok(()),
             _ => Err(io::ErrorKind::StorageFull.into()),
         };
         let about_part = content.about.clone();
@@ -103,26 +103,19 @@ impl Task {
                 content.about.size = about.size;
                 content.about.validator = about.validator.filter(|_| about.size.is_some());
             }
-            let needed = about.size.map_or(0, |size| size.saturating_sub(content.ledger().bytes()));
-            let (dir, keep_free) = (Arc::clone(content.file().dir()), task.engine.keep_free());
-            disk::check_room(&dir, &task.path, needed, keep_free)?;
-            if let Some(size) = about.size.filter(|&size| size > 0) {
-                let claimed = content.claim(size).map_err(|error| failed(&error));
-                // Others claim at the same time: together they must leave free what is to stay free.
-                if let Err(full) = claimed.and_then(|()| disk::check_room(&dir, &task.path, 0, keep_free)) {
-                    content.release().map_err(|error| failed(&error))?;
-                    return Err(full.into());
-                }
-            }
-            Ok(content)
+            let claimed = claim(task, &mut content, about.size);
+            Ok((content, claimed))
         });
-        let content = begun.await?;
+        let (content, claimed) = begun.await?;
         if !is_part && lost > 0 {
             let why = "the source sent the whole file: it is another one, or it gives no parts".to_owned();
             self.report(Report::Restarted(self.start.id, lost, why)).await;
         }
         self.progress(&content.about, &content.ledger(), 0, true).await;
-        Ok(content)
+        match claimed {
+            Ok(()) => Ok(content),
+            Err(full) => Err(self.given_up(content, full).await),
+        }
     }
 
     /// Tells how far it is until all connections are done; the failure of one, if any.
@@ -241,4 +234,17 @@ impl Task {
             );
         }
     }
+}
+
+/// Claims the disk's space for what is to come, if its size is known.
+fn claim(task: &Task, content: &mut Content, size: Option<u64>) -> Result<(), Failed> {
+    let needed = size.map_or(0, |size| size.saturating_sub(content.ledger().bytes()));
+    let (dir, keep_free) = (Arc::clone(content.file().dir()), task.engine.keep_free());
+    disk::check_room(&dir, &task.path, needed, keep_free)?;
+    if let Some(size) = size.filter(|&size| size > 0) {
+        content.claim(size).map_err(|error| disk::failed(&task.path, &error))?;
+        // Others claim at the same time: together they must leave free what is to stay free.
+        disk::check_room(&dir, &task.path, 0, keep_free)?;
+    }
+    Ok(())
 }

@@ -72,6 +72,14 @@ impl PartFile {
         identity(&self.file)
     }
 
+    /// Its length: the end of the last byte that was written.
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
     /// The directory that it is in.
     #[must_use]
     pub fn dir(&self) -> &Arc<TargetDir> {
@@ -117,7 +125,7 @@ impl PartFile {
     /// # Errors
     /// Those of fallocate(2) and ftruncate(2).
     pub fn release(&self, missing: &[Range<u64>]) -> io::Result<()> {
-        let len = self.file.metadata()?.len();
+        let len = self.len()?;
         for hole in missing.iter().filter(|hole| hole.start < len) {
             let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             match rustix::fs::fallocate(&self.file, punch, hole.start, hole.end.min(len) - hole.start) {

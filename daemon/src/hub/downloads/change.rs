@@ -188,10 +188,13 @@ impl Downloads {
         }
     }
 
-    /// What was asked for while another change of this download was under way.
+    /// What was asked for while another change of this download was under way, up to the next that takes its time.
     pub(super) fn resume_deferred(&mut self, now: Timestamp, id: u64) {
-        let Some(at) = self.deferred.iter().position(|(of, ..)| *of == id) else { return };
-        if let Some((id, change, reply)) = self.deferred.remove(at) {
+        let is_busy = |entry: &Entry| entry.is_committing || entry.wish.is_some();
+        while !self.entries.get(&id).is_some_and(is_busy)
+            && let Some(at) = self.deferred.iter().position(|(of, ..)| *of == id)
+            && let Some((id, change, reply)) = self.deferred.remove(at)
+        {
             self.on_change(now, id, change, reply);
         }
     }

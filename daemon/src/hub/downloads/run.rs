@@ -258,7 +258,7 @@ fn failed_event(entry: &Entry, failure: &Failure) -> Event {
 
 /// How long to wait after so many tries that brought nothing; `None`: for ever. A quarter more or less, so that those
 /// that failed together do not all come back together.
-fn pause(attempts: u32, retry: Retry, jitter: u64) -> Option<Duration> {
+pub(super) fn pause(attempts: u32, retry: Retry, jitter: u64) -> Option<Duration> {
     let asked = match retry {
         Retry::Never => return None,
         Retry::Later => Duration::ZERO,
