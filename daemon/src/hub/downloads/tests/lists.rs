@@ -23,7 +23,7 @@ fn a_list_comes_in_pages_what_ended_last() {
     let (mut listed, mut more) = (Vec::new(), true);
     while more {
         let page = queue.downloads.list(&[], listed.len() as u64);
-        assert!(serde_json::to_vec(&page).unwrap().len() < 1 << 20 && !page.downloads.is_empty());
+        assert!((1..500).contains(&page.downloads.len()));
         listed.extend(page.downloads.iter().map(|download| download.id));
         more = page.more;
     }
@@ -40,18 +40,7 @@ fn the_queue_has_an_end() {
         queue.add();
     }
     let (reply, mut answer) = oneshot::channel();
-    let target = Target { root: "/d".into(), path: SafePath::parse(b"x").unwrap() };
-    let request = DownloadRequest {
-        uid: 0,
-        source: "http://h/x".into(),
-        target,
-        named: false,
-        force: false,
-        checksum: None,
-        limit: 0,
-        key: None,
-    };
-    queue.downloads.on_add(queue.now, request, reply);
+    queue.downloads.on_add(queue.now, request(0), reply);
     assert_eq!(answer.try_recv().unwrap().unwrap_err().kind(), Kind::Busy);
     queue.finish(1);
     queue.add(); // those that ended do not count

@@ -75,18 +75,7 @@ impl Queue {
 
     fn add(&mut self) -> u64 {
         let (reply, mut answer) = oneshot::channel();
-        let n = self.downloads.last_id + 1;
-        let path = SafePath::parse(format!("f{n}").as_bytes()).unwrap();
-        let request = DownloadRequest {
-            uid: 0,
-            source: format!("http://h/f{n}"),
-            target: Target { root: "/d".into(), path },
-            named: false,
-            force: false,
-            checksum: None,
-            limit: 0,
-            key: None,
-        };
+        let request = request(self.downloads.last_id + 1);
         self.downloads.on_add(self.now, request, reply);
         self.turn();
         answer.try_recv().unwrap().unwrap().id
@@ -148,9 +137,29 @@ impl Queue {
     }
 }
 
+/// For the file `f` and a number.
+fn request(n: u64) -> DownloadRequest {
+    let path = SafePath::parse(format!("f{n}").as_bytes()).unwrap();
+    DownloadRequest {
+        uid: 0,
+        source: format!("http://h/f{n}"),
+        target: Target { root: "/d".into(), path },
+        named: false,
+        force: false,
+        checksum: None,
+        limit: 0,
+        key: None,
+    }
+}
+
 fn word(event: &Event) -> String {
-    let json = serde_json::to_value(event).unwrap();
-    format!("{} {}", json["kind"].as_str().unwrap().trim_start_matches("download."), json["download"])
+    match event {
+        Event::DownloadQueued { download, .. } => format!("queued {download}"),
+        Event::DownloadActive { download, .. } => format!("active {download}"),
+        Event::DownloadDone { download, .. } => format!("done {download}"),
+        Event::DownloadRemoved { download } => format!("removed {download}"),
+        other => format!("{other:?}"),
+    }
 }
 
 fn is_within(time: Duration, seconds: RangeInclusive<f64>) -> bool {
