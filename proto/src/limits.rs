@@ -32,3 +32,12 @@ pub const SOURCE: usize = 8 * 1024;
 
 /// Longest bare file name on the file port, in bytes: the longest path.
 pub const BARE_NAME: usize = crate::path::PATH;
+
+/// Longest frame of the peer protocol in bytes: a message of [`TEXT`] bytes escaped to six times its size still fits.
+pub const FRAME: usize = 512 * 1024;
+
+/// Rooms that a box can be in.
+pub const ROOMS: usize = 64;
+
+/// Features that a `hello` can name.
+pub const FEATURES: usize = 64;
