@@ -9,6 +9,7 @@ mod cursors;
 mod downloads;
 pub mod feed;
 pub mod handle;
+pub mod links;
 pub mod orders;
 mod outbox;
 mod shares;
