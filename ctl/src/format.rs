@@ -140,6 +140,8 @@ mod tests {
         let at = Timestamp::parse("2026-11-23T08:13:05.123Z").unwrap();
         let received = |text: &str, encoding, verified, room: Option<&str>| Event::Received {
             peer: "udp://10.0.0.9:9".into(),
+            id: None,
+            trust: None,
             room: room.map(str::to_owned),
             verified,
             encoding,

@@ -65,8 +65,14 @@ impl Chat {
         let expires = now.plus_millis(i64::try_from(expire.as_millis()).unwrap_or(i64::MAX));
         let digest = digest(&send);
         let bye = plain::is_bye(&send.text);
-        let event =
-            Event::Queued { peer: peer_name(send.address), room: None, text: send.text, bye, expires };
+        let event = Event::Queued {
+            peer: peer_name(send.address),
+            to: Vec::new(),
+            room: None,
+            text: send.text,
+            bye,
+            expires,
+        };
         let key = send.key.map(|key| (send.uid, key, digest));
         Ok(Op::Queue { at: now, event, address: send.address, datagram, expires, key })
     }

@@ -49,6 +49,8 @@ impl Conversations {
         let after = if bye { Encoding::Utf8 } else { encoding };
         let event = Event::Received {
             peer: peer_name(from),
+            id: None,
+            trust: None,
             room: None,
             verified: false,
             encoding: line.encoding,

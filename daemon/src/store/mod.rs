@@ -8,6 +8,7 @@ mod cursors;
 mod downloads;
 mod log;
 mod outbox;
+mod peers;
 mod reader;
 mod retention;
 mod schema;
@@ -17,14 +18,15 @@ mod writer;
 pub use downloads::{BlockRow, DownloadRow, PartRow};
 pub use log::LogStats;
 pub use outbox::Outgoing;
+pub use peers::{HostRow, Letter, LoadedPeers, PeerRow};
 pub use reader::{Gap, Page, PageRequest, Reader};
 pub use retention::Retention;
 pub use shares::ShareRow;
 pub use writer::{Completion, JobResult, Order, Request, Writer};
 
 use netkit_proto::chat::plain::Encoding;
-use netkit_proto::ids::{Epoch, Seq};
-use netkit_proto::name::{CursorName, Key};
+use netkit_proto::ids::{Epoch, PeerId, Seq};
+use netkit_proto::name::{CursorName, Key, PeerName};
 use netkit_proto::rpc::event::Event;
 use netkit_proto::time::Timestamp;
 use std::net::SocketAddr;
@@ -107,6 +109,33 @@ pub enum Op {
     },
     /// Take a message out of the outbox and append what became of it.
     Settle(Timestamp, Seq, Event),
+    /// Append a message's `message.queued` event and keep the message for each of these peers, unless its key was used.
+    Post {
+        /// The event.
+        event: Event,
+        /// To whom.
+        to: Vec<PeerId>,
+        /// What; its number and its id are given to it.
+        letter: Letter,
+        /// As in [`Op::Queue`].
+        key: Option<(u32, Key, [u8; 32])>,
+    },
+    /// A peer has stored every message up to this number: forget those, and append the event.
+    Delivered(Timestamp, PeerId, u64, Event),
+    /// Forget one message for a peer, and append what became of it.
+    GiveUp(Timestamp, PeerId, u64, Event),
+    /// What a peer said up to this number is stored with this job.
+    Stored(Timestamp, PeerId, Epoch, u64),
+    /// Keep a peer as it is now.
+    PeerSet(Box<PeerRow>),
+    /// Forget a peer, and what waits for it.
+    PeerRemove(PeerId),
+    /// Keep a host that is asked for a peer.
+    HostSet(HostRow),
+    /// Forget one.
+    HostRemove(String),
+    /// Be in a room, or no longer.
+    RoomSet(PeerName, bool),
     /// Remember what a plain peer is answered in; UTF-8, the default, is forgotten.
     Conversation(Timestamp, SocketAddr, Encoding),
     /// Tell where a cursor stands.
@@ -153,6 +182,8 @@ pub enum Op {
 pub enum Outcome {
     /// The event is in the log.
     Appended(Arc<Entry>),
+    /// The event is in the log, and the message has these numbers on the way to its peers.
+    Posted(Arc<Entry>, Vec<(PeerId, u64)>),
     /// Nothing was appended: the key was used before with the same parameters, for the message, or the download, with
     /// this number.
     Repeated(u64),
@@ -198,6 +229,8 @@ pub struct Loaded {
     pub shares: Vec<ShareRow>,
     /// The download queue.
     pub downloads: LoadedDownloads,
+    /// Peers, and what goes between them and us.
+    pub peers: LoadedPeers,
 }
 
 /// What a starting daemon finds of the download queue.
@@ -231,6 +264,7 @@ pub fn open(
             last_id: downloads::last_id(&db)?,
             limit: downloads::limit(&db)?,
         },
+        peers: peers::load(&db)?,
     };
     let reader = reader::start(schema::open_reader(path)?)?;
     let (writer, completions) = writer::start(db, loaded.epoch, retention)?;

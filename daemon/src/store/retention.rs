@@ -171,7 +171,16 @@ mod tests {
 
     fn line(verified: bool) -> Event {
         let (peer, text) = ("udp://10.0.0.9:1".to_owned(), "x".repeat(100));
-        Event::Received { peer, room: None, verified, encoding: Encoding::Utf8, text, bye: false }
+        Event::Received {
+            peer,
+            id: None,
+            trust: None,
+            room: None,
+            verified,
+            encoding: Encoding::Utf8,
+            text,
+            bye: false,
+        }
     }
 
     /// A log with these lines (verified?, second), trimmed; the numbers that are kept.

@@ -130,6 +130,49 @@ const MIGRATIONS: &[M<'_>] = &[
     CREATE TABLE download_limit (rate_limit INTEGER NOT NULL);
     ",
     ),
+    M::up(
+        "
+    -- Lists are words between spaces. Times in milliseconds since 1970.
+    CREATE TABLE peers (
+        id BLOB PRIMARY KEY,
+        name TEXT NOT NULL,
+        trust TEXT NOT NULL,
+        addresses TEXT NOT NULL,
+        rooms TEXT NOT NULL,
+        seen INTEGER NOT NULL
+    ) WITHOUT ROWID;
+
+    -- Hosts that are asked for peers, and who was there first.
+    CREATE TABLE hosts (host TEXT PRIMARY KEY, added INTEGER NOT NULL, peer BLOB) WITHOUT ROWID;
+
+    -- The rooms that this box is in.
+    CREATE TABLE rooms (name TEXT PRIMARY KEY) WITHOUT ROWID;
+
+    -- Messages that a peer has not stored yet, by their numbers on the way to it.
+    CREATE TABLE letters (
+        peer BLOB NOT NULL,
+        n INTEGER NOT NULL,
+        message INTEGER NOT NULL,
+        room TEXT,
+        text TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        PRIMARY KEY (peer, n)
+    ) WITHOUT ROWID;
+
+    -- The last such number that was given.
+    CREATE TABLE numbers (peer BLOB PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
+
+    -- The highest number that is stored here, of each peer's log.
+    CREATE TABLE stored (
+        peer BLOB NOT NULL,
+        epoch INTEGER NOT NULL,
+        n INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (peer, epoch)
+    ) WITHOUT ROWID;
+    ",
+    ),
 ];
 
 /// Opens the database for the writer, made and brought up to date where needed.

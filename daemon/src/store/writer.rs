@@ -2,7 +2,7 @@
 //! hub alone.
 
 use super::{
-    Entry, LogStats, Op, Outcome, Outgoing, Retention, StoreError, cursors, downloads, log, outbox,
+    Entry, LogStats, Op, Outcome, Outgoing, Retention, StoreError, cursors, downloads, log, outbox, peers,
     retention, shares,
 };
 use crate::limits;
@@ -259,6 +259,33 @@ fn apply(
             outbox::remove(db, *message)?;
             log::append(db, stats, *at, event).map(appended)
         }
+        Op::Post { event, to, letter, key } => {
+            if let Some(used) = used(key)? {
+                return Ok(used);
+            }
+            let entry = log::append(db, stats, letter.at, event)?;
+            let letter = peers::Letter { message: entry.seq, ..letter.clone() };
+            let number = |&peer| Ok((peer, peers::post(db, peer, &letter)?));
+            let numbers = to.iter().map(number).collect::<rusqlite::Result<_>>()?;
+            if let Some(key) = key {
+                outbox::insert_key(db, letter.at, key, entry.seq.0)?;
+            }
+            Ok(Outcome::Posted(Arc::new(entry), numbers))
+        }
+        Op::Delivered(at, peer, n, event) => {
+            peers::delivered(db, *peer, *n)?;
+            log::append(db, stats, *at, event).map(appended)
+        }
+        Op::GiveUp(at, peer, n, event) => {
+            peers::give_up(db, *peer, *n)?;
+            log::append(db, stats, *at, event).map(appended)
+        }
+        Op::Stored(at, peer, epoch, n) => peers::stored(db, *at, *peer, *epoch, *n).map(done),
+        Op::PeerSet(peer) => peers::set(db, peer).map(done),
+        Op::PeerRemove(peer) => peers::remove(db, *peer).map(done),
+        Op::HostSet(host) => peers::set_host(db, host).map(done),
+        Op::HostRemove(host) => peers::remove_host(db, host).map(done),
+        Op::RoomSet(room, joined) => peers::set_room(db, room.as_str(), *joined).map(done),
         Op::Conversation(at, address, encoding) => {
             outbox::set_conversation(db, *at, *address, *encoding).map(done)
         }

@@ -5,13 +5,14 @@
 //! only the few members that they need.
 
 use crate::chat::plain::Encoding;
-use crate::ids::Seq;
+use crate::ids::{PeerId, Seq};
 use crate::limits;
-use crate::rpc::call::Failure;
+use crate::rpc::call::{Failure, Trust};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +22,14 @@ pub enum Event {
     /// A message arrived.
     #[serde(rename = "message.received")]
     Received {
-        /// Who sent it: `udp://ADDRESS:PORT` for a plain peer. Answers go there.
+        /// Who sent it: `udp://ADDRESS:PORT` for a plain peer, else as destinations name it. Answers go there.
         peer: String,
+        /// Which box sent it, where that is proved.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<PeerId>,
+        /// How far it was trusted then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trust: Option<Trust>,
         /// The room it was sent to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         room: Option<String>,
@@ -39,8 +46,11 @@ pub enum Event {
     /// A message of ours was committed and will be sent. Its `seq` is the message's id.
     #[serde(rename = "message.queued")]
     Queued {
-        /// To whom.
+        /// To whom: a peer, or `@room`.
         peer: String,
+        /// To a room: the peers that it goes to.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        to: Vec<String>,
         /// To which room.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         room: Option<String>,
@@ -58,6 +68,14 @@ pub enum Event {
         /// The message's id.
         message: Seq,
         /// To whom.
+        peer: String,
+    },
+    /// A peer has messages of ours on its disk.
+    #[serde(rename = "message.delivered")]
+    Delivered {
+        /// The messages' ids.
+        messages: Vec<Seq>,
+        /// Who has them.
         peer: String,
     },
     /// A message of ours was given up.
@@ -78,6 +96,33 @@ pub enum Event {
         /// To whom it should have gone.
         peer: String,
         /// Why.
+        reason: String,
+    },
+    /// A peer was seen for the first time.
+    #[serde(rename = "peer.new")]
+    PeerNew(PeerFacts),
+    /// Somebody here wants to hear of a peer.
+    #[serde(rename = "peer.known")]
+    PeerKnown(PeerFacts),
+    /// Somebody here compared a peer's id.
+    #[serde(rename = "peer.trusted")]
+    PeerTrusted(PeerFacts),
+    /// Somebody here wants nothing of a peer.
+    #[serde(rename = "peer.blocked")]
+    PeerBlocked(PeerFacts),
+    /// A peer was forgotten.
+    #[serde(rename = "peer.removed")]
+    PeerRemoved(PeerFacts),
+    /// A box claims to be what another one is: it is not let in.
+    #[serde(rename = "peer.refused")]
+    PeerRefused {
+        /// The peer that it is not.
+        peer: String,
+        /// Which box it is.
+        id: PeerId,
+        /// Where it is.
+        address: SocketAddr,
+        /// What it claims, and what to do about it.
         reason: String,
     },
     /// A download waits for its turn: it was added, resumed, or is to be tried again.
@@ -183,6 +228,16 @@ pub enum Event {
     Other,
 }
 
+/// Which peer an event is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PeerFacts {
+    /// As destinations name it.
+    pub peer: String,
+    /// Which box it is.
+    pub id: PeerId,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
 fn is_false(value: &bool) -> bool {
     !*value
@@ -190,7 +245,7 @@ fn is_false(value: &bool) -> bool {
 
 /// What events are about: the first word of their kinds. A topic is a kind, known or of a newer netkitd, or its first
 /// words.
-pub const NOUNS: [&str; 2] = ["message", "download"];
+pub const NOUNS: [&str; 3] = ["message", "download", "peer"];
 
 impl Event {
     /// The event's JSON object, as it is stored.
@@ -200,10 +255,14 @@ impl Event {
         serde_json::to_string(self).unwrap_or_else(|_| r#"{"kind":"other"}"#.to_owned()).into()
     }
 
-    /// Whether this is a message that came without proof of who sent it: the first to go when room is needed.
+    /// Whether this is a message of a stranger, with or without proof of who sent it: the first to go when room is
+    /// needed.
     #[must_use]
     pub fn is_unverified(&self) -> bool {
-        matches!(self, Event::Received { verified: false, .. })
+        matches!(
+            self,
+            Event::Received { verified: false, .. } | Event::Received { trust: Some(Trust::New), .. }
+        )
     }
 }
 
@@ -314,6 +373,8 @@ mod tests {
     fn received(peer: &str) -> Event {
         Event::Received {
             peer: peer.into(),
+            id: None,
+            trust: None,
             room: None,
             verified: false,
             encoding: Encoding::Utf8,

@@ -59,7 +59,7 @@ impl Handle for ChatSend {
         let answer = session.context.hub.ask(|reply| Command::Send(request, reply)).await?;
         Ok(Progress::later(async move {
             let queued = answer.wait().await?;
-            Ok(Sent { id: queued.id, repeated: queued.repeated })
+            Ok(Sent { id: queued.id, repeated: queued.repeated, to: queued.to })
         }))
     }
 }

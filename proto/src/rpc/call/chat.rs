@@ -26,5 +26,8 @@ super::plain_data! {
         id: Seq,
         /// The key was used before: this is the message of then, nothing was sent now.
         repeated: bool,
+        /// To a room or to all: whom it goes to.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        to: Vec<String>,
     }
 }

@@ -16,6 +16,7 @@ mod cursors;
 mod downloads;
 mod events;
 mod node;
+mod peers;
 mod shares;
 
 pub use chat::{ChatSend, Sent};
@@ -33,6 +34,10 @@ pub use events::{
 pub use node::{
     ChatStatus, ControlStatus, Discover, DownloadStatus, Dropped, Empty, FileStatus, LogStatus, NodeReload,
     NodeStatus, RefusedConnections, Reloaded, Status,
+};
+pub use peers::{
+    How, Me, Peer, PeerAddress, PeerHost, PeerList, PeersAdd, PeersBlock, PeersList, PeersRemove, PeersShow,
+    PeersTrust, Room, RoomList, RoomsJoin, RoomsLeave, RoomsList, Trust,
 };
 pub use shares::{FilesList, Share, ShareAccess, ShareList, SharesAdd, SharesList, SharesRemove};
 
@@ -128,6 +133,24 @@ calls! {
         "Gives a download another place in the queue.";
     DownloadsLimit => "downloads.limit", Operator, Empty,
         "Limits the rate of one download, or of all together, from now on and after a restart.";
+    PeersList => "peers.list", Reader, PeerList,
+        "This box, the others, and the hosts that are asked for peers.";
+    PeersShow => "peers.show", Reader, Peer,
+        "One peer.";
+    PeersAdd => "peers.add", Operator, Empty,
+        "Asks a host for a peer, from now on and after a restart. Whoever is there first becomes known.";
+    PeersRemove => "peers.remove", Operator, Empty,
+        "Forgets a peer, and what waits for it is given up; or no longer asks a host.";
+    PeersTrust => "peers.trust", Operator, Peer,
+        "Trusts a peer: it is the one that its id says.";
+    PeersBlock => "peers.block", Operator, Peer,
+        "Ends the link to a peer, and takes nothing from it any more.";
+    RoomsList => "rooms.list", Reader, RoomList,
+        "All rooms that somebody is in.";
+    RoomsJoin => "rooms.join", Operator, Empty,
+        "Hears what known and trusted peers say to a room, from now on and after a restart.";
+    RoomsLeave => "rooms.leave", Operator, Empty,
+        "Hears no more of a room.";
     NodeStatus => "node.status", Reader, Status,
         "How netkitd is doing.";
     NodeReload => "node.reload", Operator, Reloaded,

@@ -1,0 +1,177 @@
+//! When a peer is looked for, and where: those that somebody here knows, those for whom something waits, and hosts that
+//! were named. Pauses between tries grow, and end when the peer is seen.
+
+use super::{Host, Peer, Peers};
+use crate::hub::links::{DialFailure, DialId, LinkOrder};
+use crate::limits;
+use netkit_proto::ids::PeerId;
+use netkit_proto::rpc::call::Trust;
+use netkit_proto::rpc::event::Event;
+use netkit_proto::time::Timestamp;
+use std::hash::BuildHasher as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Whom an attempt is to find.
+#[derive(Clone, Debug)]
+pub(super) enum Target {
+    Peer(PeerId),
+    Host(String),
+}
+
+/// How often somebody was looked for in vain.
+#[derive(Debug)]
+pub(super) struct Dialing {
+    /// The attempt that is under way.
+    attempt: Option<DialId>,
+    due: Instant,
+    pause: Duration,
+}
+
+impl Dialing {
+    pub(super) fn now(instant: Instant) -> Dialing {
+        Dialing { attempt: None, due: instant, pause: Duration::ZERO }
+    }
+
+    /// It may be there again.
+    pub(super) fn hurry(&mut self, instant: Instant) {
+        (self.due, self.pause) = (self.due.min(instant), Duration::ZERO);
+    }
+
+    fn is_due(&self, instant: Instant) -> bool {
+        self.attempt.is_none() && self.due <= instant
+    }
+
+    /// In vain: the next try comes later, a quarter more or less, so that boxes that lost each other do not look all at
+    /// once.
+    pub(super) fn failed(&mut self, instant: Instant) {
+        self.attempt = None;
+        self.pause = (2 * self.pause).clamp(limits::DIAL_FIRST, limits::DIAL_LONGEST);
+        let jitter = std::hash::RandomState::new().hash_one(0) % 1000;
+        self.due = instant + self.pause.mul_f64(0.75 + 0.5 * jitter as f64 / 1000.0);
+    }
+
+    pub(super) fn ended(&mut self) {
+        (self.attempt, self.pause) = (None, Duration::ZERO);
+    }
+}
+
+impl Peer {
+    /// Somebody here wants it linked.
+    fn is_wanted(&self) -> bool {
+        self.row.trust >= Trust::Known || (self.row.trust == Trust::New && !self.letters.is_empty())
+    }
+
+    /// Where it may be, the likeliest first.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        let mut addresses = self.found.clone();
+        addresses.extend(self.row.addresses.iter().filter(|address| !self.found.contains(address)));
+        addresses.truncate(limits::PEER_ADDRESSES);
+        addresses
+    }
+}
+
+impl Peers {
+    /// Looks for whom is due, a few at a time.
+    pub(super) fn dial(&mut self, instant: Instant) {
+        let mut room = limits::DIALS.saturating_sub(self.dials.len());
+        let due: Vec<PeerId> = (self.peers.values())
+            .filter(|peer| peer.link.is_none() && peer.is_wanted() && peer.dialing.is_due(instant))
+            .filter(|peer| !peer.found.is_empty() || !peer.row.addresses.is_empty())
+            .map(|peer| peer.row.id)
+            .take(room)
+            .collect();
+        for id in due {
+            let dial = self.next_dial(Target::Peer(id));
+            let Some(peer) = self.peers.get_mut(&id) else { continue };
+            peer.dialing.attempt = Some(dial);
+            room -= 1;
+            let addresses = peer.addresses();
+            self.orders.push_back(LinkOrder::Dial { dial, peer: Some(id), host: None, addresses });
+        }
+        let is_there = |host: &Host| {
+            let peer = host.row.peer.and_then(|id| self.peers.get(&id));
+            peer.is_some_and(|peer| peer.link.is_some() || peer.row.trust == Trust::Blocked)
+        };
+        let due: Vec<String> = (self.hosts.values())
+            .filter(|host| (host.configured || host.row.added) && host.dialing.is_due(instant) && !is_there(host))
+            .map(|host| host.row.host.clone())
+            .take(room)
+            .collect();
+        for name in due {
+            let dial = self.next_dial(Target::Host(name.clone()));
+            let Some(host) = self.hosts.get_mut(&name) else { continue };
+            host.dialing.attempt = Some(dial);
+            let (peer, host) = (host.row.peer, super::name::host_and_port(&name));
+            self.orders.push_back(LinkOrder::Dial { dial, peer, host, addresses: Vec::new() });
+        }
+    }
+
+    fn next_dial(&mut self, target: Target) -> DialId {
+        self.last_dial += 1;
+        self.dials.insert(self.last_dial, target);
+        self.last_dial
+    }
+
+    /// Nobody was reached.
+    pub(super) fn on_dial_failed(
+        &mut self,
+        now: Timestamp,
+        instant: Instant,
+        dial: DialId,
+        failures: &[(SocketAddr, DialFailure)],
+        unresolved: Option<String>,
+    ) {
+        let Some(target) = self.dials.remove(&dial) else { return };
+        let mut told: Vec<String> = failures.iter().map(|(at, why)| format!("{at}: {}", in_words(why))).collect();
+        told.extend(unresolved);
+        let told = (!told.is_empty()).then(|| told.join("; "));
+        match target {
+            Target::Peer(id) => {
+                let Some(peer) = self.peers.get_mut(&id) else { return };
+                peer.dialing.failed(instant);
+                // Another box has those addresses now.
+                let is_gone = |at: &SocketAddr| {
+                    failures.iter().any(|(of, why)| of == at && matches!(why, DialFailure::Another(_)))
+                };
+                peer.row.addresses.retain(|at| !is_gone(at));
+                peer.found.retain(|at| !is_gone(at));
+                if peer.link.is_none() {
+                    peer.trouble = told;
+                }
+            }
+            Target::Host(name) => {
+                let Some(host) = self.hosts.get_mut(&name) else { return };
+                host.dialing.failed(instant);
+                let pinned = host.row.peer;
+                let another = failures.iter().find_map(|(at, why)| match why {
+                    DialFailure::Another(id) => Some((*at, *id)),
+                    _ => None,
+                });
+                let (Some((address, id)), Some(pinned)) = (another, pinned) else {
+                    host.trouble = told;
+                    return;
+                };
+                let reason = format!(
+                    "another box answers at {name} than before; if that is right: netkitctl peers remove {pinned}, \
+                     then netkitctl peers add {name}"
+                );
+                if host.trouble.as_ref() != Some(&reason) {
+                    tracing::warn!(host = name, %id, expected = %pinned, "another box answers than before");
+                    host.trouble = Some(reason.clone());
+                    let peer = self.label(pinned);
+                    self.note(vec![crate::store::Op::Append(now, Event::PeerRefused { peer, id, address, reason })]);
+                }
+            }
+        }
+    }
+}
+
+fn in_words(why: &DialFailure) -> String {
+    match why {
+        DialFailure::Unreachable(why) | DialFailure::Protocol(why) => why.clone(),
+        DialFailure::Another(id) => format!("another box is there, {id}"),
+        DialFailure::Ourselves => "that is this box".to_owned(),
+    }
+}

@@ -1,0 +1,322 @@
+//! The other netkit boxes: which there are, how far each is trusted, which link to it is kept, what waits for it and how
+//! far its own words are stored here. Plain state with plain methods that take the time as an argument. What they want
+//! committed they leave in `steps`, what the chat port is to do in `orders`; the hub takes both, and tells what was
+//! committed. `links` is what links tell, `dial` when somebody is looked for, `post` what is sent, `ask` what people
+//! want, `view` what is shown.
+
+mod ask;
+mod dial;
+mod links;
+mod name;
+mod post;
+mod view;
+
+pub use view::PeerCounts;
+
+use super::answer;
+use super::handle::{Queued, Reply};
+use super::links::{DialId, Introduction, LinkId, LinkOrder};
+use crate::config::{Accept, Config};
+use crate::limits;
+use crate::store::{HostRow, Letter, LoadedPeers, Op, Outcome, PeerRow};
+use dial::{Dialing, Target};
+use netkit_proto::ids::{Epoch, PeerId};
+use netkit_proto::name::PeerName;
+use netkit_proto::rpc::call::{Empty, Peer as Shown, Trust};
+use netkit_proto::rpc::code::Error;
+use netkit_proto::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// What is to be committed, and what follows.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub ops: Vec<Op>,
+    pub follow: Follow,
+    /// Somebody waits for it, and is told where it fails; else it must succeed.
+    pub is_asked: bool,
+}
+
+/// What follows when the last op of a step is committed.
+#[derive(Debug)]
+pub(super) enum Follow {
+    /// A message has its numbers.
+    Posted(Box<Letter>, Vec<String>, Reply<Queued>),
+    /// What a peer said up to a number is stored.
+    Heard(LinkId, Epoch, u64),
+    /// A peer is to be shown as it stands then.
+    Changed(PeerId, Trust, Reply<Box<Shown>>),
+    /// A host is asked from now on.
+    HostAdded(String, Reply<Empty>),
+    HostRemoved(String, Reply<Empty>),
+    Removed(PeerId, Reply<Empty>),
+    Room(PeerName, bool, Reply<Empty>),
+    Noted,
+}
+
+/// The link that is kept to a peer.
+#[derive(Debug)]
+struct Link {
+    id: LinkId,
+    /// See [`super::links::Hello::instance`].
+    instance: u64,
+    /// We dialled.
+    ours: bool,
+    address: SocketAddr,
+    /// The log that its numbers belong to.
+    epoch: Epoch,
+    /// It told how far it has stored what we said before: from then on it is spoken to.
+    is_ready: bool,
+    /// Nothing of it is taken.
+    is_refused: bool,
+    rtt: Option<Duration>,
+    file_port: Option<u16>,
+    /// How many of the letters were said on it, from the first on, and their bytes.
+    said: usize,
+    said_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Peer {
+    row: PeerRow,
+    /// The row is in the database.
+    is_kept: bool,
+    link: Option<Link>,
+    /// Where it announces itself.
+    found: Vec<SocketAddr>,
+    /// What it has not stored yet, in the order of their numbers.
+    letters: VecDeque<Letter>,
+    /// The highest number that it may have heard.
+    heard: u64,
+    /// The highest number of each of its logs that is stored here, and that is stored or being stored.
+    stored: HashMap<Epoch, (u64, u64)>,
+    dialing: Dialing,
+    /// Messages that a stranger may still say, and since when.
+    allowance: (f64, Instant),
+    /// Why it could not be reached, or is not let in.
+    trouble: Option<String>,
+}
+
+#[derive(Debug)]
+struct Host {
+    row: HostRow,
+    configured: bool,
+    dialing: Dialing,
+    trouble: Option<String>,
+}
+
+/// What of the configuration holds for peers.
+#[derive(Clone, Debug)]
+struct Rules {
+    accept: Accept,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Peers {
+    me: PeerId,
+    introduction: watch::Sender<Introduction>,
+    rules: Rules,
+    peers: BTreeMap<PeerId, Peer>,
+    /// Which peers call themselves so.
+    names: HashMap<PeerName, Vec<PeerId>>,
+    hosts: BTreeMap<String, Host>,
+    links: HashMap<LinkId, PeerId>,
+    dials: HashMap<DialId, Target>,
+    last_dial: DialId,
+    rooms: BTreeSet<PeerName>,
+    /// Letters in all, and the bytes of their texts.
+    queued: usize,
+    queued_bytes: usize,
+    pub steps: Vec<Step>,
+    pub orders: VecDeque<LinkOrder>,
+}
+
+impl Peers {
+    /// The peers as a starting daemon finds them.
+    pub(super) fn new(
+        me: PeerId,
+        introduction: Introduction,
+        loaded: LoadedPeers,
+        config: &Config,
+        instant: Instant,
+    ) -> (Peers, watch::Receiver<Introduction>) {
+        let rooms: BTreeSet<PeerName> = loaded.rooms.into_iter().collect();
+        let introduction = Introduction { rooms: rooms.iter().cloned().collect(), ..introduction };
+        let (introduction, introduced) = watch::channel(introduction);
+        let mut peers = Peers {
+            me,
+            introduction,
+            rules: Rules { accept: config.chat.accept },
+            peers: BTreeMap::new(),
+            names: HashMap::new(),
+            hosts: BTreeMap::new(),
+            links: HashMap::new(),
+            dials: HashMap::new(),
+            last_dial: 0,
+            rooms,
+            queued: 0,
+            queued_bytes: 0,
+            steps: Vec::new(),
+            orders: VecDeque::new(),
+        };
+        for row in loaded.peers {
+            peers.insert(Peer { is_kept: true, ..Peer::new(row, instant) });
+        }
+        for (id, letter) in loaded.letters {
+            peers.keep_letter(id, letter);
+        }
+        for peer in peers.peers.values_mut() {
+            // A netkitd that was killed may have said any of them.
+            peer.heard = peer.letters.back().map_or(0, |letter| letter.n);
+        }
+        for (id, epoch, n) in loaded.high {
+            if let Some(peer) = peers.peers.get_mut(&id) {
+                peer.stored.insert(epoch, (n, n));
+            }
+        }
+        for row in loaded.hosts {
+            let host = Host { row, configured: false, dialing: Dialing::now(instant), trouble: None };
+            peers.hosts.insert(host.row.host.clone(), host);
+        }
+        peers.on_config(config, instant);
+        (peers, introduced)
+    }
+
+    /// The configuration is another one.
+    pub(super) fn on_config(&mut self, config: &Config, instant: Instant) {
+        self.rules = Rules { accept: config.chat.accept };
+        let configured: BTreeSet<String> = config.discovery.peers.iter().map(name::of_host).collect();
+        for host in self.hosts.values_mut() {
+            host.configured = configured.contains(&host.row.host);
+        }
+        self.hosts.retain(|_, host| host.configured || host.row.added || host.row.peer.is_some());
+        for host in configured {
+            self.hosts.entry(host.clone()).or_insert_with(|| Host {
+                row: HostRow { host, added: false, peer: None },
+                configured: true,
+                dialing: Dialing::now(instant),
+                trouble: None,
+            });
+        }
+        let accept = self.rules.accept;
+        let changed = self.peers.values().filter_map(|peer| {
+            let link = peer.link.as_ref()?;
+            (link.is_refused == is_taken(accept, peer.row.trust)).then_some(link.id)
+        });
+        for link in changed.collect::<Vec<_>>() {
+            self.close(link, super::links::Parting::Renewed);
+        }
+    }
+
+    /// A step is committed.
+    pub(super) fn on_committed(&mut self, now: Timestamp, instant: Instant, follow: Follow, outcome: Outcome) {
+        match follow {
+            Follow::Posted(letter, to, reply) => self.posted(*letter, to, reply, outcome),
+            Follow::Heard(link, epoch, n) => self.heard(link, epoch, n),
+            Follow::Changed(id, trust, reply) => {
+                self.changed(now, instant, id, trust);
+                answer(reply, self.show(id).map(Box::new));
+            }
+            Follow::HostAdded(host, reply) => {
+                self.host_added(host, instant);
+                answer(reply, Ok(Empty {}));
+            }
+            Follow::HostRemoved(host, reply) => {
+                self.host_removed(&host);
+                answer(reply, Ok(Empty {}));
+            }
+            Follow::Removed(id, reply) => {
+                self.removed(id);
+                answer(reply, Ok(Empty {}));
+            }
+            Follow::Room(room, joined, reply) => {
+                if joined { self.rooms.insert(room) } else { self.rooms.remove(&room) };
+                let rooms = self.rooms.iter().cloned().collect();
+                self.introduction.send_modify(|introduction| introduction.rooms = rooms);
+                answer(reply, Ok(Empty {}));
+            }
+            Follow::Noted => {}
+        }
+    }
+
+    /// A step that somebody asked for could not be committed.
+    pub(super) fn on_failed(&mut self, follow: Follow, error: &Error) {
+        match follow {
+            Follow::Posted(_, _, reply) => answer(reply, Err(error.clone())),
+            Follow::Changed(_, _, reply) => answer(reply, Err(error.clone())),
+            Follow::HostAdded(_, reply)
+            | Follow::HostRemoved(_, reply)
+            | Follow::Removed(_, reply)
+            | Follow::Room(_, _, reply) => answer(reply, Err(error.clone())),
+            Follow::Heard(..) | Follow::Noted => {} // tried until they succeed
+        }
+    }
+
+    /// Looks at what has become due.
+    pub(super) fn on_tick(&mut self, now: Timestamp, instant: Instant) {
+        self.expire(now);
+        self.dial(instant);
+    }
+
+    fn note(&mut self, ops: Vec<Op>) {
+        self.steps.push(Step { ops, follow: Follow::Noted, is_asked: false });
+    }
+
+    fn insert(&mut self, peer: Peer) {
+        self.names.entry(peer.row.name.clone()).or_default().push(peer.row.id);
+        self.peers.insert(peer.row.id, peer);
+    }
+
+    /// Takes a peer out of all lists.
+    fn take(&mut self, id: PeerId) -> Option<Peer> {
+        let peer = self.peers.remove(&id)?;
+        if let Some(namesakes) = self.names.get_mut(&peer.row.name) {
+            namesakes.retain(|namesake| *namesake != id);
+            if namesakes.is_empty() {
+                self.names.remove(&peer.row.name);
+            }
+        }
+        Some(peer)
+    }
+
+    /// A peer calls itself otherwise.
+    fn rename(&mut self, id: PeerId, name: PeerName) {
+        if let Some(mut peer) = self.take(id) {
+            peer.row.name = name;
+            self.insert(peer);
+        }
+    }
+}
+
+impl Peer {
+    fn new(row: PeerRow, instant: Instant) -> Peer {
+        Peer {
+            row,
+            is_kept: false,
+            link: None,
+            found: Vec::new(),
+            letters: VecDeque::new(),
+            heard: 0,
+            stored: HashMap::new(),
+            dialing: Dialing::now(instant),
+            allowance: (f64::from(limits::STRANGER_BURST), instant),
+            trouble: None,
+        }
+    }
+}
+
+/// Whether messages of a peer that is trusted so far are taken.
+fn is_taken(accept: Accept, trust: Trust) -> bool {
+    match accept {
+        Accept::Anyone => trust >= Trust::New,
+        Accept::Known => trust >= Trust::Known,
+        Accept::Trusted => trust >= Trust::Trusted,
+    }
+}
+
+#[cfg(test)]
+mod tests;
