@@ -218,3 +218,36 @@ pub const STOP_SESSION: Duration = Duration::from_secs(3);
 pub const STOP_EDGES: Duration = Duration::from_secs(5);
 /// How long the last log lines may take.
 pub const STOP_LOG: Duration = Duration::from_secs(1);
+
+// --- peers -------------------------------------------------------------------------------------------------
+
+/// Peers that are remembered; strangers that are of no use make room.
+pub const PEERS: usize = 2_000;
+/// Hosts that can be added to be asked for peers.
+pub const HOSTS: usize = 1_000;
+/// Addresses of one peer that are tried.
+pub const PEER_ADDRESSES: usize = 8;
+/// Attempts to reach peers at a time: many more would be noticed on a small LAN.
+pub const DIALS: usize = 16;
+/// First and longest pause before a peer is looked for again; it doubles in between.
+pub const DIAL_FIRST: Duration = Duration::from_secs(1);
+/// See [`DIAL_FIRST`]: a peer that comes back is found within this time even where multicast is blocked.
+pub const DIAL_LONGEST: Duration = Duration::from_secs(30);
+/// Messages that wait for one peer, or for its receipts.
+pub const LETTERS_PER_PEER: usize = 20_000;
+/// The same for all peers,
+pub const LETTERS: usize = 100_000;
+/// and the bytes of their texts, which are held in memory.
+pub const LETTERS_BYTES: usize = 32 << 20;
+/// Messages said on a link that the peer has not stored yet: what comes in at 100,000 a second while a disk syncs.
+pub const LINK_WINDOW: usize = 4096;
+/// The same in bytes of text.
+pub const LINK_WINDOW_BYTES: usize = 1 << 20;
+/// What waits for the chat port to do with links, and what it tells.
+pub const LINK_ORDERS: usize = 64;
+/// Links to strangers that dialled (KDE Connect's bound after CVE-2020-26164).
+pub const STRANGERS: usize = 42;
+/// Messages that a stranger may say a second,
+pub const STRANGER_RATE: u32 = 20;
+/// and at once.
+pub const STRANGER_BURST: u32 = 500;

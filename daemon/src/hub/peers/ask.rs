@@ -1,0 +1,183 @@
+//! What people want of peers: hosts to ask, whom to trust, whom to block or forget, rooms to be in. Each is answered when
+//! it is committed.
+
+use super::{Follow, Host, Peers, Reply, Step, is_taken};
+use crate::config::HostPort;
+use crate::hub::answer;
+use crate::hub::links::Parting;
+use crate::limits;
+use crate::store::{HostRow, Op, PeerRow};
+use netkit_proto::ids::PeerId;
+use netkit_proto::name::PeerName;
+use netkit_proto::rpc::call::{Empty, Peer as Shown, Trust};
+use netkit_proto::rpc::code::{Error, Kind};
+use netkit_proto::rpc::event::{Event, PeerFacts};
+use netkit_proto::time::Timestamp;
+use tokio::time::Instant;
+
+/// What is asked for.
+#[derive(Debug)]
+pub enum PeerCommand {
+    /// Ask a host for a peer.
+    Add(HostPort, Reply<Empty>),
+    /// Forget a peer, or a host.
+    Remove(String, Reply<Empty>),
+    /// Trust a peer, whose whole id is this.
+    Trust(String, Option<PeerId>, Reply<Box<Shown>>),
+    /// Have nothing to do with it.
+    Block(String, Reply<Box<Shown>>),
+    /// Be in a room, or no longer.
+    Room(PeerName, bool, Reply<Empty>),
+}
+
+impl Peers {
+    /// Somebody wants something.
+    pub(in crate::hub) fn on_command(&mut self, now: Timestamp, command: PeerCommand) {
+        match command {
+            PeerCommand::Add(host, reply) => self.add(&host, reply),
+            PeerCommand::Remove(text, reply) => self.remove(now, &text, reply),
+            PeerCommand::Trust(text, id, reply) => self.trust(now, &text, id, reply),
+            PeerCommand::Block(text, reply) => match self.find(&text) {
+                Ok(id) => self.change(now, id, Trust::Blocked, reply),
+                Err(error) => answer(reply, Err(error)),
+            },
+            PeerCommand::Room(room, joined, reply) => self.room(room, joined, reply),
+        }
+    }
+
+    fn ask(&mut self, ops: Vec<Op>, follow: Follow) {
+        self.steps.push(Step { ops, follow, is_asked: true });
+    }
+
+    fn add(&mut self, host: &HostPort, reply: Reply<Empty>) {
+        let host = super::name::of_host(host);
+        let added = self.hosts.values().filter(|host| host.row.added).count();
+        if added >= limits::HOSTS {
+            let why = format!("{} hosts are asked for peers already", limits::HOSTS);
+            return answer(reply, Err(Error::new(Kind::Busy, why).hint("netkitctl peers remove HOST")));
+        }
+        let peer = self.hosts.get(&host).and_then(|host| host.row.peer);
+        let row = HostRow { host: host.clone(), added: true, peer };
+        self.ask(vec![Op::HostSet(row)], Follow::HostAdded(host, reply));
+    }
+
+    pub(super) fn host_added(&mut self, host: String, instant: Instant) {
+        let dialing = || super::Dialing::now(instant);
+        let row = HostRow { host: host.clone(), added: true, peer: None };
+        let entry = self.hosts.entry(host).or_insert_with(|| Host {
+            row,
+            configured: false,
+            dialing: dialing(),
+            trouble: None,
+        });
+        entry.row.added = true;
+        entry.dialing.hurry(instant);
+        self.dial(instant);
+    }
+
+    fn remove(&mut self, now: Timestamp, text: &str, reply: Reply<Empty>) {
+        let host = text.parse::<HostPort>().ok().map(|host| super::name::of_host(&host));
+        if let Some(host) = host.filter(|host| self.hosts.contains_key(host)) {
+            if self.hosts.get(&host).is_some_and(|host| host.configured) {
+                let why = format!("{host} stands in the configuration");
+                let hint = "take it out of discovery.peers and reload";
+                return answer(reply, Err(Error::new(Kind::Refused, why).hint(hint)));
+            }
+            return self.ask(vec![Op::HostRemove(host.clone())], Follow::HostRemoved(host, reply));
+        }
+        let id = match self.find(text) {
+            Ok(id) => id,
+            Err(error) => return answer(reply, Err(error)),
+        };
+        let peer = self.label(id);
+        let letters = self.peers.get(&id).map(|peer| peer.letters.iter()).into_iter().flatten();
+        let reason = "the peer was removed here";
+        let given_up = letters.map(|letter| {
+            let event =
+                Event::Refused { message: letter.message, peer: peer.clone(), reason: reason.to_owned() };
+            Op::GiveUp(now, id, letter.n, event)
+        });
+        let mut ops: Vec<Op> = given_up.collect();
+        ops.push(Op::Append(now, Event::PeerRemoved(PeerFacts { peer, id })));
+        ops.push(Op::PeerRemove(id));
+        self.ask(ops, Follow::Removed(id, reply));
+    }
+
+    pub(super) fn host_removed(&mut self, host: &str) {
+        self.hosts.remove(host);
+    }
+
+    pub(super) fn removed(&mut self, id: PeerId) {
+        let Some(peer) = self.take(id) else { return };
+        self.queued -= peer.letters.len();
+        self.queued_bytes -= peer.letters.iter().map(|letter| letter.text.len()).sum::<usize>();
+        if let Some(link) = peer.link {
+            self.links.remove(&link.id);
+            self.close(link.id, Parting::Renewed);
+        }
+        for host in self.hosts.values_mut().filter(|host| host.row.peer == Some(id)) {
+            host.row.peer = None;
+        }
+        self.hosts.retain(|_, host| host.configured || host.row.added);
+    }
+
+    fn trust(&mut self, now: Timestamp, text: &str, whole: Option<PeerId>, reply: Reply<Box<Shown>>) {
+        let id = match self.find(text) {
+            Ok(id) => id,
+            Err(error) => return answer(reply, Err(error)),
+        };
+        if let Some(whole) = whole.filter(|whole| *whole != id) {
+            let why = format!("{text} is {id}, not {whole}");
+            let hint = "compare the ids again: the box may be another one than you think";
+            return answer(reply, Err(Error::new(Kind::Refused, why).hint(hint)));
+        }
+        self.change(now, id, Trust::Trusted, reply);
+    }
+
+    fn change(&mut self, now: Timestamp, id: PeerId, trust: Trust, reply: Reply<Box<Shown>>) {
+        let facts = PeerFacts { peer: self.label(id), id };
+        let Some(peer) = self.peers.get(&id) else { return };
+        let row = PeerRow { trust, ..peer.row.clone() };
+        let event = if trust == Trust::Blocked { Event::PeerBlocked(facts) } else { Event::PeerTrusted(facts) };
+        let ops = vec![Op::PeerSet(Box::new(row)), Op::Append(now, event)];
+        self.ask(ops, Follow::Changed(id, trust, reply));
+    }
+
+    /// A peer is trusted otherwise: what it may do on its link follows.
+    pub(super) fn changed(&mut self, now: Timestamp, instant: Instant, id: PeerId, trust: Trust) {
+        let accept = self.rules.accept;
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        (peer.row.trust, peer.is_kept) = (trust, true);
+        peer.trouble = None;
+        peer.dialing.hurry(instant);
+        let parting = match &peer.link {
+            Some(link) if trust == Trust::Blocked => Some((link.id, Parting::Blocked)),
+            Some(link) if link.is_refused == is_taken(accept, trust) => Some((link.id, Parting::Renewed)),
+            _ => None,
+        };
+        if let Some((link, parting)) = parting {
+            self.close(link, parting);
+        }
+        if trust == Trust::Blocked {
+            let reason = "the peer was blocked here";
+            while self.peers.get(&id).is_some_and(|peer| !peer.letters.is_empty()) {
+                self.give_up(now, id, 0, |message, peer| Event::Refused { message, peer, reason: reason.to_owned() });
+            }
+        }
+    }
+
+    fn room(&mut self, room: PeerName, joined: bool, reply: Reply<Empty>) {
+        if joined && room.as_str() == "all" {
+            let why = "every box is in @all";
+            return answer(reply, Err(Error::new(Kind::InvalidParams, why)));
+        }
+        if joined && !self.rooms.contains(&room) && self.rooms.len() >= netkit_proto::limits::ROOMS {
+            let why = format!("this box is in {} rooms already", self.rooms.len());
+            return answer(reply, Err(Error::new(Kind::Busy, why).hint("netkitctl rooms leave ROOM")));
+        }
+        if !joined && !self.rooms.contains(&room) {
+            return answer(reply, Err(Error::new(Kind::NotFound, format_args!("this box is not in @{room}"))));
+        }
+        self.ask(vec![Op::RoomSet(room.clone(), joined)], Follow::Room(room, joined, reply));
+    }
+}

@@ -1,0 +1,199 @@
+//! What is sent to peers: committed for each, said on its link as far as the window reaches, kept until it is stored
+//! there, given up when its time is over.
+
+use super::{Follow, Letter, Peers, Reply, Step};
+use crate::hub::answer;
+use crate::hub::handle::{Queued, Route, SendRequest};
+use crate::hub::links::{LinkOrder, Say};
+use crate::limits;
+use crate::store::{Op, Outcome};
+use netkit_proto::ids::{PeerId, Seq};
+use netkit_proto::name::PeerName;
+use netkit_proto::rpc::call::Trust;
+use netkit_proto::rpc::code::{Error, Kind};
+use netkit_proto::rpc::event::{Event, PeerFacts};
+use netkit_proto::time::Timestamp;
+
+/// What a message to all is marked with.
+const ALL: &str = "all";
+
+impl Peers {
+    /// A message is to go to a peer, a room, or all.
+    pub(in crate::hub) fn on_send(&mut self, now: Timestamp, send: SendRequest, reply: Reply<Queued>) {
+        match self.letter(now, &send) {
+            Err(error) => answer(reply, Err(error)),
+            Ok((letter, to)) => {
+                let labels: Vec<String> = to.iter().map(|&id| self.label(id)).collect();
+                let room = letter.room.as_ref().map(ToString::to_string);
+                let (peer, named) = match (&room, &labels[..]) {
+                    (Some(room), _) => (format!("@{room}"), labels.clone()),
+                    (None, [peer, ..]) => (peer.clone(), Vec::new()),
+                    (None, []) => return,
+                };
+                let event = Event::Queued {
+                    peer,
+                    to: named.clone(),
+                    room,
+                    text: letter.text.clone(),
+                    bye: false,
+                    expires: letter.expires,
+                };
+                let digest = send.digest();
+                let key = send.key.map(|key| (send.uid, key, digest));
+                let mut ops = self.make_known(now, &to);
+                ops.push(Op::Post { event, to, letter: letter.clone(), key });
+                let follow = Follow::Posted(Box::new(letter), named, reply);
+                self.steps.push(Step { ops, follow, is_asked: true });
+            }
+        }
+    }
+
+    /// The message, and to whom it goes.
+    fn letter(&self, now: Timestamp, send: &SendRequest) -> Result<(Letter, Vec<PeerId>), Error> {
+        let (room, to) = match &send.route {
+            Route::Peer { name, prefix } => (None, vec![self.meant(name, prefix.as_deref())?]),
+            Route::Room(room) => (Some(room.clone()), self.members(room)?),
+            Route::All => (ALL.parse().ok(), self.everybody()?),
+            Route::Plain(_) => return Err(Error::new(Kind::InternalError, "a plain peer is not linked")),
+        };
+        for id in &to {
+            let Some(peer) = self.peers.get(id) else { continue };
+            if peer.row.trust == Trust::Blocked {
+                let label = self.label(*id);
+                return Err(Error::new(Kind::Refused, format_args!("{label} is blocked here"))
+                    .hint(format_args!("netkitctl peers trust {label}")));
+            }
+            if peer.letters.len() >= limits::LETTERS_PER_PEER {
+                let (label, count) = (self.label(*id), limits::LETTERS_PER_PEER);
+                return Err(Error::new(Kind::Busy, format_args!("{count} messages wait for {label} already"))
+                    .hint(format_args!("netkitctl peers show {label} tells why it is not reached")));
+            }
+        }
+        let is_full = self.queued + to.len() > limits::LETTERS
+            || self.queued_bytes + to.len() * send.text.len() > limits::LETTERS_BYTES;
+        if is_full {
+            let why = format!("{} messages wait for peers already, as many as are kept", self.queued);
+            return Err(Error::new(Kind::Busy, why).hint("netkitctl peers tells for whom"));
+        }
+        let expire = send.expire.unwrap_or(limits::EXPIRE_DEFAULT);
+        let expires = now.plus_millis(i64::try_from(expire.as_millis()).unwrap_or(i64::MAX));
+        let letter = Letter { n: 0, message: Seq::START, room, text: send.text.clone(), at: now, expires };
+        Ok((letter, to))
+    }
+
+    /// The known and trusted peers that are in a room.
+    fn members(&self, room: &PeerName) -> Result<Vec<PeerId>, Error> {
+        let known = self.peers.values().filter(|peer| peer.row.trust >= Trust::Known);
+        let members: Vec<PeerId> =
+            known.filter(|peer| peer.row.rooms.contains(room)).map(|peer| peer.row.id).collect();
+        if members.is_empty() {
+            let why = format!("nobody that is known here is in the room @{room}");
+            return Err(Error::new(Kind::NotFound, why)
+                .hint("netkitctl rooms shows who is in which; strangers hear nothing: netkitctl peers trust NAME"));
+        }
+        Ok(members)
+    }
+
+    fn everybody(&self) -> Result<Vec<PeerId>, Error> {
+        let known = self.peers.values().filter(|peer| peer.row.trust >= Trust::Known);
+        let all: Vec<PeerId> = known.map(|peer| peer.row.id).collect();
+        if all.is_empty() {
+            return Err(Error::new(Kind::NotFound, "no peers are known: @all reaches nobody")
+                .hint("netkitctl peers shows who was seen; netkitctl peers trust NAME makes one known"));
+        }
+        Ok(all)
+    }
+
+    /// Who is sent something by name is known from then on.
+    fn make_known(&mut self, now: Timestamp, to: &[PeerId]) -> Vec<Op> {
+        let mut ops = Vec::new();
+        for &id in to {
+            let label = self.label(id);
+            let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.row.trust == Trust::New) else { continue };
+            (peer.row.trust, peer.is_kept) = (Trust::Known, true);
+            ops.push(Op::PeerSet(Box::new(peer.row.clone())));
+            ops.push(Op::Append(now, Event::PeerKnown(PeerFacts { peer: label, id })));
+            if let Some(link) = peer.link.as_ref().filter(|link| link.is_refused).map(|link| link.id) {
+                self.close(link, crate::hub::links::Parting::Renewed);
+            }
+        }
+        ops
+    }
+
+    /// A message is committed, or was before under its key.
+    pub(super) fn posted(&mut self, letter: Letter, to: Vec<String>, reply: Reply<Queued>, outcome: Outcome) {
+        match outcome {
+            Outcome::Posted(entry, numbers) => {
+                answer(reply, Ok(Queued { id: entry.seq, repeated: false, to }));
+                for (id, n) in numbers {
+                    self.keep_letter(id, Letter { n, message: entry.seq, ..letter.clone() });
+                    self.speak(id);
+                }
+            }
+            Outcome::Repeated(id) => answer(reply, Ok(Queued { id: Seq(id), repeated: true, to })),
+            _ => answer(reply, Err(crate::hub::commit::key_conflict())),
+        }
+    }
+
+    pub(super) fn keep_letter(&mut self, id: PeerId, letter: Letter) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            self.queued += 1;
+            self.queued_bytes += letter.text.len();
+            peer.letters.push_back(letter);
+        }
+    }
+
+    /// Says on a peer's link what the window has room for.
+    pub(super) fn speak(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(link) = peer.link.as_mut().filter(|link| link.is_ready) else { return };
+        let mut says = Vec::new();
+        while link.said < limits::LINK_WINDOW
+            && link.said_bytes < limits::LINK_WINDOW_BYTES
+            && let Some(letter) = peer.letters.get(link.said)
+        {
+            link.said += 1;
+            link.said_bytes += letter.text.len();
+            peer.heard = peer.heard.max(letter.n);
+            let (room, text) = (letter.room.clone(), letter.text.clone());
+            says.push(Say { n: letter.n, room, text, sent_at: letter.at });
+        }
+        if !says.is_empty() {
+            self.orders.push_back(LinkOrder::Say(link.id, says));
+        }
+    }
+
+    /// Gives up one of a peer's letters, by its place.
+    pub(super) fn give_up(
+        &mut self,
+        now: Timestamp,
+        id: PeerId,
+        at: usize,
+        event: impl FnOnce(Seq, String) -> Event,
+    ) {
+        let label = self.label(id);
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(letter) = peer.letters.remove(at) else { return };
+        if let Some(link) = peer.link.as_mut().filter(|link| at < link.said) {
+            link.said -= 1;
+            link.said_bytes = link.said_bytes.saturating_sub(letter.text.len());
+        }
+        (self.queued, self.queued_bytes) = (self.queued - 1, self.queued_bytes - letter.text.len());
+        self.note(vec![Op::GiveUp(now, id, letter.n, event(letter.message, label))]);
+    }
+
+    /// Gives up what waited too long.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        let waiting = self.peers.values().filter(|peer| !peer.letters.is_empty());
+        for id in waiting.map(|peer| peer.row.id).collect::<Vec<_>>() {
+            loop {
+                let Some(peer) = self.peers.get(&id) else { break };
+                let heard = peer.heard;
+                let overdue = peer.letters.iter().position(|letter| letter.expires <= now);
+                let Some(at) = overdue else { break };
+                let maybe_delivered = peer.letters.get(at).is_some_and(|letter| letter.n <= heard);
+                self.give_up(now, id, at, |message, peer| Event::Expired { message, peer, maybe_delivered });
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! How peers and rooms are shown.
+
+use super::{Peer, Peers};
+use netkit_proto::ids::PeerId;
+use netkit_proto::name::PeerName;
+use netkit_proto::rpc::call::{
+    How, Me, Peer as Shown, PeerAddress, PeerHost, PeerList, Room, RoomList, Trust,
+};
+use netkit_proto::rpc::code::{Error, Kind};
+use std::collections::BTreeMap;
+
+/// How many peers there are of which sort.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerCounts {
+    /// Linked now.
+    pub linked: u64,
+    /// Known and trusted ones.
+    pub known: u64,
+    /// Strangers that were seen.
+    pub new: u64,
+    /// Messages that wait for peers, or for their receipts.
+    pub queued: u64,
+}
+
+impl Peers {
+    /// One peer.
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub(super) fn show(&self, id: PeerId) -> Result<Shown, Error> {
+        let gone = || Error::new(Kind::NotFound, format_args!("there is no peer {id} any more"));
+        self.peers.get(&id).map(|peer| self.shown(peer)).ok_or_else(gone)
+    }
+
+    /// The one that a person means.
+    ///
+    /// # Errors
+    /// That nobody is called so, or several are.
+    pub(in crate::hub) fn show_called(&self, text: &str) -> Result<Shown, Error> {
+        self.show(self.find(text)?)
+    }
+
+    fn shown(&self, peer: &Peer) -> Shown {
+        let mut addresses: BTreeMap<_, How> = BTreeMap::new();
+        let linked = peer.link.as_ref().map(|link| link.address);
+        let hosts = self.hosts.values().filter(|host| host.row.peer == Some(peer.row.id));
+        let is_added = hosts.count() > 0;
+        for (address, how) in (linked.iter().map(|at| (*at, How::Linked)))
+            .chain(peer.found.iter().map(|at| (*at, How::Mdns)))
+            .chain(peer.row.addresses.iter().map(|at| (*at, if is_added { How::Added } else { How::Before })))
+        {
+            addresses.entry(address).or_insert(how);
+        }
+        let mut addresses: Vec<PeerAddress> =
+            addresses.into_iter().map(|(address, how)| PeerAddress { address, how }).collect();
+        addresses.sort_by_key(|address| (address.how, address.address));
+        let is_seen = peer.row.seen.0 > 0;
+        Shown {
+            peer: self.label(peer.row.id),
+            name: peer.row.name.clone(),
+            id: peer.row.id,
+            trust: peer.row.trust,
+            linked: linked.is_some(),
+            addresses,
+            seen: is_seen.then_some(peer.row.seen),
+            rtt_ms: peer.link.as_ref().and_then(|link| link.rtt).map(|rtt| rtt.as_micros() as f64 / 1000.0),
+            file_port: peer.link.as_ref().and_then(|link| link.file_port),
+            rooms: peer.row.rooms.clone(),
+            queued: peer.letters.len() as u64,
+            trouble: peer.trouble.clone(),
+        }
+    }
+
+    fn me(&self) -> Me {
+        let introduction = self.introduction.borrow();
+        Me { name: introduction.name.clone(), id: self.me, rooms: introduction.rooms.clone() }
+    }
+
+    /// All of them, by name.
+    pub(in crate::hub) fn list(&self) -> PeerList {
+        let mut peers: Vec<Shown> = self.peers.values().map(|peer| self.shown(peer)).collect();
+        peers.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+        let hosts = self.hosts.values().filter(|host| host.configured || host.row.added);
+        let hosts = hosts.map(|host| PeerHost {
+            host: host.row.host.clone(),
+            configured: host.configured,
+            id: host.row.peer,
+            trouble: host.trouble.clone(),
+        });
+        PeerList { me: self.me(), peers, hosts: hosts.collect() }
+    }
+
+    /// All rooms that we or known peers are in.
+    pub(in crate::hub) fn rooms(&self) -> RoomList {
+        let mut members: BTreeMap<PeerName, Vec<String>> =
+            self.rooms.iter().map(|room| (room.clone(), Vec::new())).collect();
+        for peer in self.peers.values().filter(|peer| peer.row.trust >= Trust::Known) {
+            for room in &peer.row.rooms {
+                members.entry(room.clone()).or_default().push(self.label(peer.row.id));
+            }
+        }
+        let room = |(name, members)| Room { joined: self.rooms.contains(&name), name, members };
+        RoomList { rooms: members.into_iter().map(room).collect() }
+    }
+
+    /// See [`PeerCounts`].
+    pub(in crate::hub) fn counts(&self) -> PeerCounts {
+        let count = |is: fn(Trust) -> bool| self.peers.values().filter(|peer| is(peer.row.trust)).count() as u64;
+        PeerCounts {
+            linked: self.links.len() as u64,
+            known: count(|trust| trust >= Trust::Known),
+            new: count(|trust| trust == Trust::New),
+            queued: self.queued as u64,
+        }
+    }
+}
