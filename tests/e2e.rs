@@ -14,6 +14,8 @@ mod control;
 mod downloads;
 /// Those who ask something of the download queue: several at once, the same twice, what does not fit.
 mod downloads_callers;
+/// Downloads by several connections, from servers that give them less than they promise.
+mod downloads_connections;
 /// Downloads through kill -9, power loss and restarts.
 mod downloads_crash;
 /// `netkitctl get` and `netkitctl queue`.

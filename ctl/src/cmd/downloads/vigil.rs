@@ -243,10 +243,11 @@ impl Vigil {
         match news {
             News::Done(download) => self.on_done(&download),
             News::Failed { id, label, why } => {
-                let again = || format!("to try it again: netkitctl queue retry {id}");
+                let again = format!("to try it again: netkitctl queue retry {id}");
+                let hint = why.hint.map_or_else(|| again.clone(), |hint| format!("{hint}; {again}"));
                 let message = format!("{label}: {}", why.message);
                 let failure = Failure::new(exit_of(why.kind), escape_line(&message));
-                self.fail(failure.hint(why.hint.unwrap_or_else(again)));
+                self.fail(failure.hint(hint));
             }
             News::Ended { what, hint } => {
                 self.fail(Failure { exit: Exit::Failed, message: what, hint });

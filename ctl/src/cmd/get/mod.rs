@@ -25,7 +25,7 @@ Examples:
   netkitctl get https://example.org/debian.iso
   netkitctl get --wait --checksum sha256:9f86d0… https://example.org/debian.iso && echo 'it is here'
   netkitctl get --wait=3600 -o isos/ http://10.0.0.9:7891/isos/a.iso tcp://10.0.0.9:7891/b.iso
-  netkitctl get --limit 5M --key nightly https://example.org/backup.tar
+  netkitctl get --limit 5M --key \"backup-$(date +%F)\" https://example.org/backup.tar
 
 netkitd fetches, into its own directory of downloads, through restarts, whether or not anybody
 waits. With --wait the path of each file is printed as soon as that is complete, whichever is
@@ -33,7 +33,7 @@ first; with --json the download, as `queue show` has it.
 
 {RATES}"))]
 pub(crate) struct Args {
-    /// What to fetch: http(s)://…, tcp://HOST:PORT/NAME or PEER:SHARE/path
+    /// What to fetch: http(s)://…, or tcp://HOST:PORT/NAME from a server that takes a bare name
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<String>,
     /// Where to: a path beneath netkitd's downloads.dir, or an absolute one in downloads.dir or
@@ -49,7 +49,8 @@ pub(crate) struct Args {
     /// Replace a file that has the name already
     #[arg(long)]
     force: bool,
-    /// Queue only once however often this is repeated; with several sources, number N has the key KEY:N
+    /// Queue only once however often this is repeated within 30 days: KEY stands for the first download of then, also
+    /// when that failed or was removed; with several sources, number N has the key KEY:N
     #[arg(long, value_name = "KEY")]
     key: Option<Key>,
     /// Wait until all have ended, at most so long; fails as the downloads did
