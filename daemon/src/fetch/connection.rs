@@ -70,28 +70,21 @@ impl<S: Source> Connection<S> {
 
     /// Hands on the bytes of one run; `false` where the writer is gone.
     async fn pump(&self, run: RunId, body: &mut S::Body) -> Result<bool, Failed> {
-        let mut pace = Pace::new(Instant::now());
+        let mut last = Instant::now();
+        let mut pace = Pace::new(last);
         loop {
-            let asked = Instant::now();
+            let mut limited = false;
             for limit in &self.limits {
-                limit.ready().await;
+                limited |= limit.ready().await;
             }
-            let held = asked.elapsed();
-            let piece = loop {
-                match tokio::time::timeout_at(pace.deadline() + held, body.next()).await {
-                    Ok(piece) => break piece?,
-                    Err(_) if pace.check(Instant::now()) => {}
-                    Err(_) => return Err(stalled(&self.whom)),
-                }
-            };
-            let Some(mut bytes) = piece else {
+            pace.on_held(last.elapsed(), limited);
+            let piece = tokio::time::timeout_at(pace.deadline(), body.next()).await;
+            let Some(mut bytes) = piece.map_err(|_| stalled(&self.whom))?? else {
                 let is_whole = lock(&self.plan).end(run);
                 return if is_whole { Ok(true) } else { Err(super::net::short(&self.whom)) };
             };
-            pace.on_bytes(bytes.len(), held);
-            if !pace.check(Instant::now()) {
-                return Err(stalled(&self.whom));
-            }
+            last = Instant::now();
+            pace.on_bytes(last, bytes.len());
             self.limits.iter().for_each(|limit| limit.took(bytes.len()));
             let taken = lock(&self.plan).take(run, bytes.len());
             bytes.truncate(taken.wanted);

@@ -96,7 +96,7 @@ impl Content {
         boot: &str,
     ) -> io::Result<Content> {
         let same_boot = !boot.is_empty() && about.boot == boot;
-        let len = file.len()?;
+        let len = file.length()?;
         let mut content = Content { about, ..Content::new(file, boot)? };
         let size = content.about.size.unwrap_or_default();
         let mut entries = Entries::default();

@@ -89,7 +89,7 @@ fn resumable(task: &Task, dir: &Arc<TargetDir>, part: &PartRow) -> io::Result<Re
     }
     if part.complete.is_none() && (part.size.is_none() || part.validator.is_none()) {
         // One connection brought it from its start on.
-        let there = Some(file.len()?);
+        let there = Some(file.length()?);
         return Ok(Err(Useless { there, why: "this source can't go on in the middle of a file" }));
     }
     Ok(Ok(file))

@@ -76,7 +76,7 @@ impl PartFile {
     ///
     /// # Errors
     /// Those of fstat(2).
-    pub fn len(&self) -> io::Result<u64> {
+    pub fn length(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
 
@@ -125,7 +125,7 @@ impl PartFile {
     /// # Errors
     /// Those of fallocate(2) and ftruncate(2).
     pub fn release(&self, missing: &[Range<u64>]) -> io::Result<()> {
-        let len = self.len()?;
+        let len = self.length()?;
         for hole in missing.iter().filter(|hole| hole.start < len) {
             let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             match rustix::fs::fallocate(&self.file, punch, hole.start, hole.end.min(len) - hole.start) {
