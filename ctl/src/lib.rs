@@ -16,6 +16,7 @@ mod fake;
 mod format;
 mod incoming;
 mod listener;
+mod machine;
 mod output;
 mod rate;
 mod time;

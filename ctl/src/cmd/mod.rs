@@ -6,6 +6,7 @@ pub(crate) mod completions;
 mod delivery;
 mod downloads;
 pub(crate) mod get;
+pub(crate) mod ip;
 pub(crate) mod ls;
 pub(crate) mod queue;
 pub(crate) mod rpc;
