@@ -8,6 +8,7 @@ mod downloads;
 pub(crate) mod get;
 pub(crate) mod ip;
 pub(crate) mod ls;
+pub(crate) mod port;
 pub(crate) mod queue;
 pub(crate) mod rpc;
 pub(crate) mod send;

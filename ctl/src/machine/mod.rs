@@ -3,7 +3,11 @@
 //! anything.
 
 pub(crate) mod interfaces;
+pub(crate) mod ports;
+pub(crate) mod processes;
 pub(crate) mod routes;
+pub(crate) mod services;
+pub(crate) mod sockets;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
