@@ -23,8 +23,14 @@ mod time;
 mod unreachable;
 mod wait;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
+
+/// The command line, for what describes it: the manual pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    cli::Cli::command()
+}
 
 /// Runs netkitctl with the process's arguments.
 #[must_use]

@@ -75,8 +75,9 @@ pub(super) fn split(
     for target in targets {
         let net = target.net();
         if target.prefix.is_none() {
-            return Err(Failure::new(Exit::Usage, format!("dividing {}: it is one address", target.address))
-                .hint(format!("say which network: {}/24", target.address)));
+            let (address, usual) = (target.address, if target.address.is_ipv4() { 24 } else { 64 });
+            return Err(Failure::new(Exit::Usage, format!("dividing {address}: it is one address"))
+                .hint(format!("say of which network it is: {address}/{usual}")));
         }
         if !(net.prefix_len()..=net.max_prefix_len()).contains(&prefix) {
             return Err(Failure::new(
@@ -100,13 +101,7 @@ pub(super) fn split(
                 last: hosts.last,
                 hosts: hosts.count,
             };
-            let text = format!(
-                "{:<18} {} to {}, {} hosts",
-                subnet.to_string(),
-                hosts.first,
-                hosts.last,
-                hosts.count
-            );
+            let text = format!("{:<18} {hosts}", object.network);
             out.either(json, &object, &text)?;
             shown += 1;
         }

@@ -22,26 +22,26 @@ use target::{Target, parse_split};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  netkitctl ip                                          this machine's: interfaces, gateways, netkitd
-  netkitctl ip 125.245.245.22                           class A: network part 125, host part 245.245.22
-  netkitctl ip 192.168.1.255/23                         is it a host's, or a broadcast address?
-  netkitctl ip 10.0.0.9 10.0.3.1 10.0.2.0/24            the smallest network with all, and overlaps
+  netkitctl ip                                          what this machine has
+  netkitctl ip 125.245.245.22                           class A, network part 125, …
+  netkitctl ip 192.168.1.255/23                         a host's, or the broadcast address?
+  netkitctl ip 10.0.0.9 10.0.3.1 10.0.2.0/24            the smallest network with all
   netkitctl ip 10.0.0.0/24 --split /26                  the four networks in it
   netkitctl ip 10.0.0.0/8 --contains 10.1.2.3 && echo 'it is ours'
   netkitctl ip 10.0.0.9/24 --json | jq -r .broadcast
 
-Classes are how addresses were divided until 1993, and how they are taught; an address without prefix is
-taken by its class, A to C. What an address is today follows the registries of IANA. Nothing is sent.
---contains fails with 1 where a network does not contain it.")]
+Classes are how addresses were divided until 1993, and how they are taught; an address without
+prefix is taken by its class. What an address is today follows IANA's registries. Nothing is
+sent. --contains fails with 1 where a network does not contain it.")]
 pub(crate) struct Args {
     /// Addresses or networks; nothing: this machine's
     #[arg(value_name = "ADDR[/PREFIX]")]
     targets: Vec<Target>,
     /// Divide the networks into ones of this prefix
-    #[arg(long, value_name = "/PREFIX", value_parser = parse_split, requires = "targets")]
+    #[arg(long, value_name = "PREFIX", value_parser = parse_split, requires = "targets")]
     split: Option<u8>,
     /// At most so many networks of --split [default: 1024]
-    #[arg(short = 'n', value_name = "N", requires = "split")]
+    #[arg(short = 'n', long = "lines", value_name = "N", requires = "split")]
     most: Option<usize>,
     /// Whether the networks contain this address or network
     #[arg(long, value_name = "ADDR[/PREFIX]", requires = "targets", conflicts_with = "split")]

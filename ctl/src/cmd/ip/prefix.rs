@@ -73,6 +73,18 @@ pub(super) struct Hosts {
     pub last: IpAddr,
 }
 
+/// `62 hosts, 10.0.0.1 to 10.0.0.62`.
+impl fmt::Display for Hosts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Hosts { count, first, last } = self;
+        if first == last {
+            write!(f, "1 host, {first}")
+        } else {
+            write!(f, "{count} hosts, {first} to {last}")
+        }
+    }
+}
+
 /// How many bits are left for hosts.
 fn host_bits(net: &IpNet) -> u8 {
     net.max_prefix_len() - net.prefix_len()

@@ -26,16 +26,15 @@ use survey::Survey;
     after_help = "\
 Examples:
   netkitctl port                                        who listens on this machine
-  netkitctl port 80                                     its name, its range, who may bind it, who has it
+  netkitctl port 80                                     its name, who may bind it, who has it
   netkitctl port http domain
   netkitctl port 8000-8010                              a line for each
   netkitctl port 7890 --json | jq .free.udp4
-  netkitctl port check 10.0.0.9 22 80 7891              open, refused or filtered, and how fast
+  netkitctl port check 10.0.0.9 22 80 7891              open, refused or filtered?
   netkitctl port check -W 1 box2 ssh && ssh box2
 
-What is listened to by other users is shown, their processes to root alone. To see whether a port is free it
-is bound for a moment; only `check` sends anything. Its exit code is 0 where all are open, 5 where they are
-refused, 6 where nothing came back in time."
+The sockets of all users are shown, their processes to root alone. To see whether a port is
+free it is bound for a moment; only `check` sends anything."
 )]
 pub(crate) struct Args {
     /// Ports, ranges, or names of services; nothing: all that is listened to
@@ -48,6 +47,14 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Connect to TCP ports of a host, and tell what comes of it
+    #[command(after_help = "\
+Examples:
+  netkitctl port check 10.0.0.9 22 80 7891              open, refused or filtered?
+  netkitctl port check box2 8000-8100 --json | jq -r 'select(.state == \"open\").port'
+  netkitctl port check -W 1 box2 ssh && ssh box2
+
+Exit codes: 0 where all are open, 5 refused, 6 filtered (nothing came back in time), else 1. Of a
+host with several addresses the best counts. Nothing is sent on a connection.")]
     Check {
         /// Its name or address
         host: String,
