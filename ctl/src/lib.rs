@@ -19,6 +19,8 @@ mod listener;
 mod machine;
 mod output;
 mod rate;
+#[cfg(test)]
+mod seed;
 mod time;
 mod unreachable;
 mod wait;

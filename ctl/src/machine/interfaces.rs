@@ -1,5 +1,6 @@
 //! The interfaces of this machine, their addresses, and which of them reaches an address. Called by `ip`.
 
+use super::read_lines;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::path::Path;
@@ -43,21 +44,30 @@ pub(crate) fn interfaces() -> io::Result<Vec<Interface>> {
             }),
         }
     }
-    for name in without_address(Path::new("/sys/class/net"), &found) {
-        found.push(Interface { name, index: None, up: false, addresses: Vec::new() });
-    }
+    found.extend(without_address(Path::new("/sys/class/net"), &found));
     Ok(found)
 }
 
-/// Names in `dir` that no interface of `found` has; nothing where sysfs is hidden.
-fn without_address(dir: &Path, found: &[Interface]) -> Vec<String> {
+/// Those in `dir` that are not in `found`; none where sysfs is hidden.
+fn without_address(dir: &Path, found: &[Interface]) -> Vec<Interface> {
     let Ok(entries) = dir.read_dir() else { return Vec::new() };
+    let read = |name: &str, file: &str| {
+        let mut text = String::new();
+        let _ = read_lines(&dir.join(name).join(file), 64, |line| text.push_str(line)); // else unknown
+        text
+    };
     let names = entries.take(MOST).flatten().filter(|entry| entry.path().is_dir());
     let mut names: Vec<String> =
         names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.retain(|name| found.iter().all(|interface| interface.name != *name));
     names.sort();
-    names
+    let interface = |name: String| Interface {
+        index: read(&name, "ifindex").parse().ok(),
+        up: matches!(read(&name, "operstate").as_str(), "up" | "unknown"),
+        addresses: Vec::new(),
+        name,
+    };
+    names.into_iter().map(interface).collect()
 }
 
 /// The interface that has `address`; of several the first one that is up.
@@ -85,7 +95,7 @@ pub(crate) fn source_for(to: IpAddr, scope_id: u32) -> io::Result<IpAddr> {
     let socket = UdpSocket::bind((any, 0))?;
     socket.set_broadcast(true)?; // else a broadcast address is refused
     socket.connect(to)?;
-    Ok(socket.local_addr()?.ip())
+    Ok(socket.local_addr()?.ip().to_canonical()) // of an IPv4-mapped one, IPv4's
 }
 
 /// A port to name where none matters: discard (RFC 863).
@@ -114,7 +124,10 @@ mod tests {
         }
         std::fs::write(dir.path().join("bonding_masters"), "").unwrap();
         let lo = Interface { name: "lo".into(), index: Some(1), up: true, addresses: Vec::new() };
-        assert_eq!(without_address(dir.path(), &[lo]), ["eth1"]);
+        std::fs::write(dir.path().join("eth1/ifindex"), "7\n").unwrap();
+        std::fs::write(dir.path().join("eth1/operstate"), "up\n").unwrap();
+        let eth1 = Interface { name: "eth1".into(), index: Some(7), up: true, addresses: Vec::new() };
+        assert_eq!(without_address(dir.path(), &[lo]), [eth1]);
         assert!(without_address(Path::new("/no/such/directory"), &[]).is_empty());
     }
 }

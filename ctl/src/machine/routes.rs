@@ -114,7 +114,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(crate::seed::seeded())]
 
         #[test]
         fn no_line_is_a_reason_to_end(line in "\\PC{0,80}", words in prop::collection::vec("[0-9a-fx]{0,33}", 0..12)) {

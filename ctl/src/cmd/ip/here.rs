@@ -54,7 +54,8 @@ pub(super) fn show(context: &Context, out: &mut Out) -> Outcome {
         let name = &interface.name;
         if interface.addresses.is_empty() {
             let object = Bare { kind: "interface", interface: name, up: interface.up };
-            out.either(context.json, &object, &format!("{name:<9} no address"))?;
+            let down = if interface.up { "" } else { ", down" };
+            out.either(context.json, &object, &format!("{name:<9} no address{down}"))?;
         }
         for (nth, (address, prefix)) in interface.addresses.iter().enumerate() {
             let target = Target { address: *address, prefix: Some(*prefix), zone: Some(name.clone()) };

@@ -207,6 +207,7 @@ pub(super) static MULTICAST: &[Block] = &[
     row(v4([224, 0, 1, 0], 24), "Internetwork Control Block", "RFC 5771", Scope::Multicast, [F, T, N]),
     row(v4([232, 0, 0, 0], 8), "Source-Specific Multicast", "RFC 4607", Scope::Multicast, [F, T, N]),
     row(v4([233, 0, 0, 0], 8), "GLOP", "RFC 3180", Scope::Multicast, [F, T, N]),
+    row(v4([233, 252, 0, 0], 24), "MCAST-TEST-NET", "RFC 6676", Scope::Multicast, [F, F, F]),
     row(v4([239, 0, 0, 0], 8), "Administratively Scoped", "RFC 2365", Scope::Multicast, [F, T, F]),
     row(v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), "Multicast", "RFC 4291", Scope::Multicast, [F, T, N]),
 ];

@@ -96,6 +96,28 @@ pub(super) fn parse_split(text: &str) -> Result<u8, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(crate::seed::seeded())]
+
+        #[test]
+        fn no_text_is_a_reason_to_end(text in "\\PC{0,20}", close in "[0-9a-f:./%]{0,30}") {
+            for text in [&text, &close] {
+                let target = text.parse::<Target>();
+                let _ = (target.map(|target| (target.net(), target.network())), parse_split(text));
+            }
+        }
+
+        #[test]
+        fn what_is_printed_is_read_again(ip in any::<u128>(), v4 in any::<u32>(), prefix in 0..=128_u8) {
+            for (ip, most) in [(IpAddr::from(ip.to_be_bytes()), 128), (IpAddr::from(v4.to_be_bytes()), 32)] {
+                let prefix = prefix.min(most);
+                let read: Target = format!("{ip}/{prefix}").parse().unwrap();
+                prop_assert_eq!(read, Target { address: ip, prefix: Some(prefix), zone: None });
+            }
+        }
+    }
 
     #[test]
     fn addresses_are_read_as_people_write_them() {

@@ -3,6 +3,7 @@
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::machine::services::Services;
+use std::collections::HashSet;
 use std::str::FromStr;
 
 /// One argument.
@@ -16,10 +17,7 @@ pub(super) enum Asked {
 
 impl Asked {
     /// The ports that are meant, in rising order.
-    ///
-    /// # Errors
-    /// Where no service has the name.
-    pub(super) fn ports(&self, services: &Services) -> Outcome<Vec<u16>> {
+    fn ports(&self, services: &Services) -> Outcome<Vec<u16>> {
         match self {
             Asked::Range(first, last) => Ok((*first..=*last).collect()),
             Asked::Name(name) => {
@@ -33,6 +31,18 @@ impl Asked {
             }
         }
     }
+}
+
+/// All ports that are meant, each once, in the order in which they were asked for; and what no service is called.
+pub(super) fn all(asked: &[Asked], services: &Services) -> (Vec<u16>, Vec<Failure>) {
+    let (mut ports, mut seen, mut failures) = (Vec::new(), HashSet::new(), Vec::new());
+    for asked in asked {
+        match asked.ports(services) {
+            Ok(found) => ports.extend(found.into_iter().filter(|port| seen.insert(*port))),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    (ports, failures)
 }
 
 impl FromStr for Asked {
@@ -64,6 +74,7 @@ impl FromStr for Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn ports_are_read_as_people_write_them() {
@@ -82,8 +93,22 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Asked>().ok(), expected, "{text}");
         }
-        assert_eq!(Asked::Range(1, 3).ports(&Services::read()), Ok(vec![1, 2, 3]));
-        let failure = Asked::Name("no-such".into()).ports(&Services::read()).unwrap_err();
-        assert_eq!(failure.exit, Exit::NotFound);
+    }
+
+    #[test]
+    fn each_port_is_meant_once() {
+        let asked = ["3-5", "no-such", "1-3", "http", "80"].map(|text| text.parse().unwrap());
+        let (ports, failures) = all(&asked, &Services::read());
+        assert_eq!(ports, [3, 4, 5, 1, 2, 80]);
+        assert_eq!(failures.iter().map(|failure| failure.exit).collect::<Vec<_>>(), [Exit::NotFound]);
+    }
+
+    proptest! {
+        #![proptest_config(crate::seed::seeded())]
+
+        #[test]
+        fn no_text_is_a_reason_to_end(text in "\\PC{0,20}", numbers in "[0-9-]{0,14}") {
+            let _ = (text.parse::<Asked>(), numbers.parse::<Asked>());
+        }
     }
 }

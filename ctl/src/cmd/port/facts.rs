@@ -205,9 +205,10 @@ fn free_in_words(free: Free) -> String {
 mod tests {
     use super::*;
     use crate::machine::processes::Process;
+    use crate::machine::services::Services;
 
     fn survey(may_bind_all: bool) -> Survey {
-        let mut survey = Survey::take(|_| false);
+        let mut survey = Survey::take(Services::read(), |_| false);
         survey.rules.unprivileged_from = 1024;
         survey.rules.may_bind_all = may_bind_all;
         survey.rules.ephemeral = Some((32_768, 60_999));

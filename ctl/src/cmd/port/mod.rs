@@ -8,7 +8,7 @@ mod facts;
 mod survey;
 
 use crate::context::Context;
-use crate::exit::{Outcome, common};
+use crate::exit::{Failure, Outcome, common};
 use crate::machine::services::Services;
 use crate::output::{Out, escape_line, say, tell};
 use crate::time::parse_duration;
@@ -16,6 +16,7 @@ use asked::Asked;
 use clap::Subcommand;
 use facts::Facts;
 use serde::Serialize;
+use std::collections::HashSet;
 use std::time::Duration;
 use survey::Survey;
 
@@ -82,8 +83,10 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     match args.what {
         Some(What::Check { host, ports, within }) => {
             let services = Services::read();
-            let ports =
-                ports.iter().map(|asked| asked.ports(&services)).collect::<Outcome<Vec<_>>>()?.concat();
+            let (ports, failures) = asked::all(&ports, &services);
+            if let Some(failure) = failures.into_iter().next() {
+                return Err(failure); // before anything is sent
+            }
             check::run(context, &services, &host, &ports, within)
         }
         None if args.ports.is_empty() => listening(context),
@@ -94,14 +97,9 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
 /// Prints what is known of each port; a name that nothing has is told at its turn, and fails in the end.
 fn tell_of(context: &Context, asked: &[Asked]) -> Outcome {
     let services = Services::read();
-    let (mut ports, mut failures) = (Vec::new(), Vec::new());
-    for asked in asked {
-        match asked.ports(&services) {
-            Ok(found) => ports.extend(found),
-            Err(failure) => failures.push(failure),
-        }
-    }
-    let survey = Survey::take(|port| ports.contains(&port));
+    let (ports, failures) = asked::all(asked, &services);
+    let wanted: HashSet<u16> = ports.iter().copied().collect();
+    let survey = Survey::take(services, |port| wanted.contains(&port));
     let in_lines = asked.iter().any(|asked| matches!(asked, Asked::Range(first, last) if first != last));
     let mut out = Out::stdout();
     for (nth, port) in ports.iter().enumerate() {
@@ -123,12 +121,12 @@ fn tell_of(context: &Context, asked: &[Asked]) -> Outcome {
     }
     let exit = common(failures.iter().map(|failure| failure.exit));
     failures.iter().for_each(tell);
-    exit.map_or(Ok(()), |exit| Err(crate::exit::Failure::silent(exit)))
+    exit.map_or(Ok(()), |exit| Err(Failure::silent(exit)))
 }
 
 /// Prints who listens, and what holds for all ports.
 fn listening(context: &Context) -> Outcome {
-    let survey = Survey::take(|_| true);
+    let survey = Survey::take(Services::read(), |_| true);
     let mut out = Out::stdout();
     for listener in &survey.listeners {
         let name = listener.service.as_deref().unwrap_or("-");

@@ -48,8 +48,7 @@ pub(super) struct Survey {
 
 impl Survey {
     /// Looks at who waits at a port that is wanted.
-    pub(super) fn take(is_wanted: impl Fn(u16) -> bool) -> Survey {
-        let services = Services::read();
+    pub(super) fn take(services: Services, is_wanted: impl Fn(u16) -> bool) -> Survey {
         let sockets = waiting(is_wanted);
         let mut holders = holders(&sockets.found.iter().map(|socket| socket.inode).collect::<HashSet<u64>>());
         let mut unseen = sockets.unseen;
@@ -60,6 +59,11 @@ impl Survey {
                     "{} processes of others can't be looked into without root: sudo netkitctl port",
                     holders.unseen
                 ));
+            }
+            if holders.unseen == 0 && !holders.cut {
+                unseen.push(
+                    "some sockets are held where /proc does not show it: in another container".to_owned(),
+                );
             }
             if holders.cut {
                 unseen.push("not all processes were looked into: there are too many descriptors".to_owned());

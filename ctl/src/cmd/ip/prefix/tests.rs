@@ -1,5 +1,4 @@
-//! The arithmetic against tables, and against `ipnet`'s own on networks drawn at random. A failure prints the seed:
-//! set `PROPTEST_RNG_SEED` to it to see the same again.
+//! The arithmetic against tables, and against `ipnet`'s own on networks drawn at random.
 
 use super::*;
 use proptest::prelude::*;
@@ -99,7 +98,7 @@ fn v6() -> impl Strategy<Value = IpNet> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::seed::seeded())]
 
     #[test]
     fn hosts_are_those_of_ipnet(ip in any::<u32>(), prefix in 18..=32_u8) {

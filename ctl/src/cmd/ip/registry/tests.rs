@@ -1,4 +1,5 @@
-//! The tables against the files that IANA publishes (iana-ipv4-special-registry-1.csv and …ipv6…, taken in 2026-11).
+//! The tables against the files that IANA publishes (iana-ipv4-special-registry-1.csv and …ipv6…: 25 records
+//! each as of 2026-11, the newest of 2025-04).
 
 use super::*;
 use crate::cmd::ip::scope::{embedded, multicast_reach, unusable};
