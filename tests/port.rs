@@ -148,6 +148,19 @@ fn check_gives_up_in_time() {
 }
 
 #[test]
+fn no_process_acts_on_the_terminal_by_its_name() {
+    let script = "import ctypes, socket, sys\n\
+                  ctypes.CDLL(None).prctl(15, b'\\x1b[2J\\nred', 0, 0, 0)\n\
+                  s = socket.create_server(('127.0.0.1', 0))\n\
+                  print(s.getsockname()[1], flush=True)\n\
+                  sys.stdin.read()";
+    let mut named = Running::start(command("python3", &["-c", script]));
+    let port = named.line();
+    let shown = ctl(&["port", &port]).expect(0).stdout;
+    assert!(shown.contains("\\u{1b}[2J") && !shown.contains('\u{1b}'), "{shown}");
+}
+
+#[test]
 fn a_reader_that_leaves_is_no_failure() {
     let program = env!("CARGO_BIN_EXE_netkitctl");
     let script = format!("set -o pipefail; {program} port 1-65535 --json | head -n 1");

@@ -79,7 +79,8 @@ impl Class {
     }
 
     /// How many hosts each of its networks has: 2 to the bits of the host part, without the first (the network's own
-    /// address) and the last (its broadcast address).
+    /// address) and the last (its broadcast address). In class A that is 16,777,214; where 1677214 is taught, a digit
+    /// was lost.
     pub(super) fn hosts(self) -> Option<u32> {
         self.prefix().map(|prefix| (1 << (32 - prefix)) - 2)
     }

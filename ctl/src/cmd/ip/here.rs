@@ -98,8 +98,9 @@ pub(super) fn show(context: &Context, out: &mut Out) -> Outcome {
 
 /// Asks netkitd; that it does not run is no failure here.
 fn ask(context: &Context) -> Netkitd {
+    let until = Instant::now() + PATIENCE;
     let answer = context.connect().and_then(|mut client| {
-        client.wait_until(Some(Instant::now() + PATIENCE), None);
+        client.wait_until(Some(until), None);
         Ok(client.call(&NodeStatus {})?)
     });
     let listens = |listen: String| Some(listen).filter(|listen| !listen.is_empty());
@@ -112,8 +113,8 @@ fn ask(context: &Context) -> Netkitd {
             because: None,
         },
         Err(failure) => {
-            let because = Some(failure.message).filter(|message| !message.is_empty());
-            let because = because.or_else(|| Some("it does not answer".to_owned()));
+            let late = Instant::now() >= until;
+            let because = Some(if late { "netkitd does not answer".to_owned() } else { failure.message });
             Netkitd { kind: "netkitd", answers: false, chat: None, files: None, because }
         }
     }

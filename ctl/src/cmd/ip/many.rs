@@ -35,9 +35,13 @@ pub(super) fn compare(out: &mut Out, json: bool, targets: &[Target]) -> Outcome 
             continue;
         }
         if let Some(net) = prefix::common(&family) {
-            let hosts = prefix::hosts(&net).count;
-            let text = format!("common    {net}, the smallest network with all of them: {hosts} hosts");
-            out.either(json, &Common { kind: "common", network: net.to_string(), hosts }, &text)?;
+            let hosts = prefix::hosts(&net);
+            let text = format!("common    {net}, the smallest network with all of them: {hosts}");
+            out.either(
+                json,
+                &Common { kind: "common", network: net.to_string(), hosts: hosts.count },
+                &text,
+            )?;
         }
         for (net, within) in prefix::overlaps(&family) {
             let text = if net == within {
