@@ -1,6 +1,6 @@
 //! `netkitctl ip`: what it says of addresses and of this machine, with and without netkitd.
 
-use crate::harness::{Ended, Node, Running, command};
+use crate::harness::{Ended, Node, Running, command, is_root, may_skip};
 use serde_json::{Value, json};
 
 /// netkitctl where no netkitd is.
@@ -101,4 +101,29 @@ fn what_reaches_an_address_is_told() {
     assert_eq!(found["own"], true);
     let found = ctl(&["ip", "fe80::1%no-such", "--json"]).expect(0).json().remove(0);
     assert!(found["unreachable_because"].as_str().unwrap().contains("no-such"));
+}
+
+#[test]
+fn a_network_namespace_is_told_as_it_is() {
+    if may_skip(is_root(), "a_network_namespace_is_told_as_it_is", "root, to make a network namespace") {
+        return;
+    }
+    let script = format!(
+        "ip link set lo up; ip address add 10.9.0.1/31 dev lo; \
+         {0} --socket /no/such/socket ip --json; {0} ip --json 10.9.0.0 8.8.8.8",
+        env!("CARGO_BIN_EXE_netkitctl")
+    );
+    let found = Running::to_end(command("unshare", &["--net", "sh", "-c", &script]), b"").expect(0);
+    let found = found.json();
+    let names = |found: &Value| found["interface"].as_str().map(str::to_owned);
+    assert!(!found.iter().filter_map(names).any(|name| name.starts_with("eth")), "{found:?}");
+    let ours = found.iter().find(|found| found["address"] == "10.9.0.1").unwrap();
+    assert_eq!(
+        (&ours["hosts"], &ours["broadcast"], &ours["usable"]),
+        (&json!(2), &Value::Null, &json!(true))
+    );
+    assert!(found.iter().all(|found| found["kind"] != "gateway"), "{found:?}");
+    let asked = |address: &str| found.iter().rfind(|found| found["address"] == address).unwrap();
+    assert_eq!(asked("10.9.0.0")["reached_from"], "10.9.0.1");
+    assert!(asked("8.8.8.8")["unreachable_because"].as_str().unwrap().contains("unreachable"), "{found:?}");
 }

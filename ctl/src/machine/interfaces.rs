@@ -1,12 +1,16 @@
 //! The interfaces of this machine, their addresses, and which of them reaches an address. Called by `ip`.
 
 use super::read_lines;
+use rustix::net::netdevice::name_to_index;
+use rustix::net::{AddressFamily, SocketType, socket};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::path::Path;
 
 /// Interfaces shown at most: a host of containers has hundreds.
 const MOST: usize = 4096;
+/// Bytes read of the kernel's list: that many lines and more.
+const MOST_BYTES: u64 = 1 << 20;
 
 /// An interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +19,7 @@ pub(crate) struct Interface {
     pub name: String,
     /// Its number, where the kernel told.
     pub index: Option<u32>,
-    /// Whether it can carry packets.
+    /// Whether it can carry packets; not told of those without an address.
     pub up: bool,
     /// Its addresses and their prefixes.
     pub addresses: Vec<(IpAddr, u8)>,
@@ -44,30 +48,26 @@ pub(crate) fn interfaces() -> io::Result<Vec<Interface>> {
             }),
         }
     }
-    found.extend(without_address(Path::new("/sys/class/net"), &found));
+    found.extend(without_address(Path::new("/proc/net/dev"), &found));
     Ok(found)
 }
 
-/// Those in `dir` that are not in `found`; none where sysfs is hidden.
-fn without_address(dir: &Path, found: &[Interface]) -> Vec<Interface> {
-    let Ok(entries) = dir.read_dir() else { return Vec::new() };
-    let read = |name: &str, file: &str| {
-        let mut text = String::new();
-        let _ = read_lines(&dir.join(name).join(file), 64, |line| text.push_str(line)); // else unknown
-        text
-    };
-    let names = entries.take(MOST).flatten().filter(|entry| entry.path().is_dir());
-    let mut names: Vec<String> =
-        names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.retain(|name| found.iter().all(|interface| interface.name != *name));
-    names.sort();
-    let interface = |name: String| Interface {
-        index: read(&name, "ifindex").parse().ok(),
-        up: matches!(read(&name, "operstate").as_str(), "up" | "unknown"),
-        addresses: Vec::new(),
-        name,
-    };
-    names.into_iter().map(interface).collect()
+/// Those in the kernel's list that are not in `found`. sysfs has a list, too: of the network namespace that it was
+/// mounted in, which may be another one.
+fn without_address(list: &Path, found: &[Interface]) -> Vec<Interface> {
+    let mut names = Vec::new();
+    let _ = read_lines(list, MOST_BYTES, |line| {
+        let name = line.split_once(':').map(|(name, _)| name.trim());
+        names.extend(name.filter(|name| found.iter().all(|known| known.name != *name)).map(str::to_owned));
+    }); // else none
+    let interface =
+        |name: String| Interface { index: index_of_name(&name), up: false, addresses: Vec::new(), name };
+    names.into_iter().take(MOST).map(interface).collect()
+}
+
+fn index_of_name(name: &str) -> Option<u32> {
+    let any = socket(AddressFamily::INET, SocketType::DGRAM, None).ok()?;
+    name_to_index(&any, name).ok()
 }
 
 /// The interface that has `address`; of several the first one that is up.
@@ -118,16 +118,16 @@ mod tests {
 
     #[test]
     fn interfaces_without_address_are_named() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["lo", "eth1"] {
-            std::fs::create_dir(dir.path().join(name)).unwrap();
-        }
-        std::fs::write(dir.path().join("bonding_masters"), "").unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let list = "Inter-|   Receive    |  Transmit\n face |bytes    packets\n    lo:  1 2 3\n  eth1: 0 0 0\neth2:9 9\n";
+        std::fs::write(file.path(), list).unwrap();
         let lo = Interface { name: "lo".into(), index: Some(1), up: true, addresses: Vec::new() };
-        std::fs::write(dir.path().join("eth1/ifindex"), "7\n").unwrap();
-        std::fs::write(dir.path().join("eth1/operstate"), "up\n").unwrap();
-        let eth1 = Interface { name: "eth1".into(), index: Some(7), up: true, addresses: Vec::new() };
-        assert_eq!(without_address(dir.path(), &[lo]), [eth1]);
-        assert!(without_address(Path::new("/no/such/directory"), &[]).is_empty());
+        let names = |path: &Path| {
+            let found = without_address(path, std::slice::from_ref(&lo));
+            found.into_iter().map(|interface| interface.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(file.path()), ["eth1", "eth2"]);
+        assert!(names(Path::new("/no/such/file")).is_empty());
+        assert_eq!(index_of_name("no-such"), None);
     }
 }

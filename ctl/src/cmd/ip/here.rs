@@ -20,7 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 struct Bare<'a> {
     kind: &'static str,
     interface: &'a str,
-    up: bool,
 }
 
 #[derive(Serialize)]
@@ -53,9 +52,8 @@ pub(super) fn show(context: &Context, out: &mut Out) -> Outcome {
     for interface in &interfaces {
         let name = &interface.name;
         if interface.addresses.is_empty() {
-            let object = Bare { kind: "interface", interface: name, up: interface.up };
-            let down = if interface.up { "" } else { ", down" };
-            out.either(context.json, &object, &format!("{name:<9} no address{down}"))?;
+            let object = Bare { kind: "interface", interface: name };
+            out.either(context.json, &object, &format!("{name:<9} no address"))?;
         }
         for (nth, (address, prefix)) in interface.addresses.iter().enumerate() {
             let target = Target { address: *address, prefix: Some(*prefix), zone: Some(name.clone()) };

@@ -143,6 +143,7 @@ impl Facts {
         rows.push((
             "binding",
             match (self.privileged, self.may_bind) {
+                (false, _) if from == 0 => "anybody may: no port needs a privilege here".to_owned(),
                 (false, _) => format!("anybody may: only ports below {from} need a privilege here"),
                 (true, true) => format!("needs a privilege, as all below {from} here; you have it"),
                 (true, false) => format!(

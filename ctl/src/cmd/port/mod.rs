@@ -143,7 +143,10 @@ fn listening(context: &Context) -> Outcome {
         out.object(&machine)?;
     } else {
         let you = if rules.may_bind_all { "you have it" } else { "you lack it" };
-        out.line(&format!("ports below {} need a privilege to be bound; {you}", rules.unprivileged_from))?;
+        out.line(&match rules.unprivileged_from {
+            0 => "no port needs a privilege to be bound".to_owned(),
+            from => format!("ports below {from} need a privilege to be bound; {you}"),
+        })?;
         if let Some((first, last)) = rules.ephemeral {
             out.line(&format!("the kernel gives out {first} to {last} to who asks for none"))?;
         }
