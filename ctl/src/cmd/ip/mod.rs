@@ -23,7 +23,7 @@ use target::{Target, parse_split};
 #[command(after_help = "\
 Examples:
   netkitctl ip                                          what this machine has
-  netkitctl ip 125.245.245.22                           class A, network part 125, …
+  netkitctl ip 125.245.245.22                           its class and parts, what it is today
   netkitctl ip 192.168.1.255/23                         a host's, or the broadcast address?
   netkitctl ip 10.0.0.9 10.0.3.1 10.0.2.0/24            the smallest network with all
   netkitctl ip 10.0.0.0/24 --split /26                  the four networks in it
