@@ -5,7 +5,7 @@
 use super::bars::MOST;
 use super::fates::{Fates, News};
 use super::parting::{goes_on, out_of_time};
-use super::{Bars, listen, now, print_json};
+use super::{Bars, listen, now};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome, common, exit_of};
 use crate::listener::Listener;
@@ -275,7 +275,7 @@ impl Vigil {
 
 fn print(out: &mut Out, download: &Download, json: bool) -> Outcome {
     if json {
-        print_json(out, download)?;
+        out.object(download)?;
     } else if out.is_terminal() {
         out.line(&escape_line(&download.path))?;
     } else {

@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::downloads::{Terms, Vigil, print_json, signals};
+use super::downloads::{Terms, Vigil, signals};
 use crate::client::Client;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome, common};
@@ -117,7 +117,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
 fn queue(context: &Context, settings: &Settings, mut out: Out) -> Outcome {
     let mut client = context.connect()?;
     let mut print = |added: &DownloadAdded| {
-        if settings.json { print_json(&mut out, added) } else { out.line(&added.id.to_string()) }
+        if settings.json { out.object(added) } else { out.line(&added.id.to_string()) }
     };
     let (mut failures, mut printed) = (Vec::new(), Ok(()));
     let answered = add(&mut client, &settings.requests, |answer| match answer {
