@@ -19,7 +19,7 @@ pub mod store;
 pub mod syscall;
 pub mod systemd;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use config::Config;
 use paths::Paths;
 use std::path::PathBuf;
@@ -42,6 +42,12 @@ struct Args {
     /// Checks the configuration and exits: 0 if it is good, 78 if not
     #[arg(long)]
     check_config: bool,
+}
+
+/// The command line, for what describes it: the manual pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    Args::command()
 }
 
 /// The whole program.

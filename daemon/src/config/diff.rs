@@ -87,15 +87,10 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Source;
     use super::*;
-    use crate::paths::Paths;
 
     fn config(text: &str) -> Config {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.toml");
-        std::fs::write(&path, text).unwrap();
-        Source::new(Some(path), Paths::from_env(|_| None, true).unwrap()).load().unwrap()
+        Config::of(text)
     }
 
     #[test]

@@ -29,6 +29,17 @@ pub struct Config {
     pub retention: Retention,
 }
 
+#[cfg(test)]
+impl Config {
+    /// Of a file with this text.
+    pub(crate) fn of(text: &str) -> Config {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netkitd.toml");
+        std::fs::write(&path, text).unwrap();
+        Source::new(Some(path), crate::paths::Paths::from_env(|_| None, true).unwrap()).load().unwrap()
+    }
+}
+
 /// `[node]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {

@@ -2,7 +2,7 @@
 //! take the time as an argument; the hub commits what they ask for, then tells them.
 
 use super::conversations::Conversations;
-use super::handle::{Datagram, SendRequest};
+use super::handle::{Datagram, Route, SendRequest};
 use super::outbox::Outbox;
 use super::peer_name;
 use crate::limits;
@@ -39,6 +39,9 @@ impl Chat {
         encoding: PlainEncoding,
         send: SendRequest,
     ) -> Result<Op, Error> {
+        let Route::Plain(address) = send.route else {
+            return Err(Error::new(Kind::InternalError, "a peer that is linked gets no datagrams"));
+        };
         if self.outbox.len() >= limits::OUTBOX {
             return Err(Error::new(
                 Kind::Busy,
@@ -49,7 +52,7 @@ impl Chat {
             ));
         }
         let encoding = match encoding {
-            PlainEncoding::Auto => self.conversations.encoding(send.address),
+            PlainEncoding::Auto => self.conversations.encoding(address),
             PlainEncoding::Utf8 => Encoding::Utf8,
             PlainEncoding::Gb18030 => Encoding::Gb18030,
         };
@@ -63,10 +66,10 @@ impl Chat {
         })?;
         let expire = send.expire.unwrap_or(limits::EXPIRE_DEFAULT);
         let expires = now.plus_millis(i64::try_from(expire.as_millis()).unwrap_or(i64::MAX));
-        let digest = digest(&send);
+        let digest = send.digest();
         let bye = plain::is_bye(&send.text);
         let event = Event::Queued {
-            peer: peer_name(send.address),
+            peer: peer_name(address),
             to: Vec::new(),
             room: None,
             text: send.text,
@@ -74,17 +77,8 @@ impl Chat {
             expires,
         };
         let key = send.key.map(|key| (send.uid, key, digest));
-        Ok(Op::Queue { at: now, event, address: send.address, datagram, expires, key })
+        Ok(Op::Queue { at: now, event, address, datagram, expires, key })
     }
-}
-
-/// What a key stands for: the destination as named, the time to wait, the text.
-fn digest(send: &SendRequest) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(send.to.as_bytes()).update(&[0]);
-    hasher.update(&send.expire.map_or(u64::MAX, |expire| expire.as_secs()).to_le_bytes());
-    hasher.update(send.text.as_bytes());
-    *hasher.finalize().as_bytes()
 }
 
 #[cfg(test)]
@@ -103,7 +97,7 @@ mod tests {
 
     fn request(text: &str) -> SendRequest {
         let (to, text) = (peer_name(address()), text.to_owned());
-        SendRequest { uid: 0, to, address: address(), text, key: None, expire: None }
+        SendRequest { uid: 0, to, route: Route::Plain(address()), text, key: None, expire: None }
     }
 
     fn datagram(encoding: PlainEncoding) -> Vec<u8> {
@@ -143,10 +137,10 @@ mod tests {
 
     #[test]
     fn a_key_stands_for_destination_text_and_time() {
-        let same = digest(&request("a"));
-        assert_eq!(same, digest(&SendRequest { uid: 9, ..request("a") }));
-        assert_ne!(same, digest(&request("b")));
-        assert_ne!(same, digest(&SendRequest { to: "udp://bob:1".into(), ..request("a") }));
-        assert_ne!(same, digest(&SendRequest { expire: Some(Duration::from_secs(1)), ..request("a") }));
+        let same = request("a").digest();
+        assert_eq!(same, SendRequest { uid: 9, ..request("a") }.digest());
+        assert_ne!(same, request("b").digest());
+        assert_ne!(same, SendRequest { to: "udp://bob:1".into(), ..request("a") }.digest());
+        assert_ne!(same, SendRequest { expire: Some(Duration::from_secs(1)), ..request("a") }.digest());
     }
 }

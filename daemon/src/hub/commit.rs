@@ -3,7 +3,7 @@
 
 use super::downloads::Follow;
 use super::handle::{CursorOf, Queued, Reply};
-use super::{Hub, answer, now};
+use super::{Hub, answer, now, peers};
 use crate::files::Share;
 use crate::limits;
 use crate::store::{Completion, CursorRow, Op, Order, Outcome, Outgoing, Request, StoreError};
@@ -27,6 +27,7 @@ pub(super) enum Then {
     ShareAdded(Share, Reply<()>),
     ShareRemoved(String, Reply<()>),
     Download(Box<Follow>),
+    Peer(Box<peers::Follow>),
 }
 
 /// A job of the store, and what follows from each of its ops.
@@ -81,7 +82,7 @@ impl Hub {
                     tracing::info!("the store works again");
                 }
                 let appended = outcomes.iter().filter_map(|outcome| match outcome {
-                    Outcome::Appended(entry) => Some(Arc::clone(entry)),
+                    Outcome::Appended(entry) | Outcome::Posted(entry, _) => Some(Arc::clone(entry)),
                     _ => None,
                 });
                 self.feed.publish(appended);
@@ -118,10 +119,10 @@ impl Hub {
             (Then::Received, _) => self.snapshot.received += 1,
             (Then::Queued { address, datagram, expires, reply }, Outcome::Appended(entry)) => {
                 self.chat.outbox.insert(Outgoing { message: entry.seq, address, datagram, expires });
-                answer(reply, Ok(Queued { id: entry.seq, repeated: false }));
+                answer(reply, Ok(Queued { id: entry.seq, repeated: false, to: Vec::new() }));
             }
             (Then::Queued { reply, .. }, Outcome::Repeated(id)) => {
-                answer(reply, Ok(Queued { id: Seq(id), repeated: true }))
+                answer(reply, Ok(Queued { id: Seq(id), repeated: true, to: Vec::new() }))
             }
             (Then::Queued { reply, .. }, _) => answer(reply, Err(key_conflict())),
             (Then::Settled { message, sent }, _) => {
@@ -152,6 +153,9 @@ impl Hub {
             (Then::Download(follow), outcome) => {
                 self.downloads.on_committed(now(), Instant::now(), *follow, outcome);
             }
+            (Then::Peer(follow), outcome) => {
+                self.peers.on_committed(now(), Instant::now(), *follow, outcome);
+            }
             (Then::Nothing | Then::CursorOpened(..) | Then::CursorsListed(..), _) => {}
         }
     }
@@ -174,6 +178,7 @@ impl Hub {
             }
             Then::CursorsListed(_, reply) => answer(reply, Err(store_failed(why))),
             Then::Download(follow) => self.downloads.on_failed(now(), *follow, &store_failed(why)),
+            Then::Peer(follow) => self.peers.on_failed(*follow, &store_failed(why)),
             Then::Nothing | Then::Received | Then::Settled { .. } => {}
         }
     }
@@ -190,7 +195,7 @@ fn store_failed(why: &StoreError) -> Error {
     }
 }
 
-fn key_conflict() -> Error {
+pub(super) fn key_conflict() -> Error {
     Error::new(Kind::KeyConflict, "this key was used before for another message")
         .hint("a key stands for one message; use a new key for a new one")
 }

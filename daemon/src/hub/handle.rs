@@ -1,6 +1,7 @@
 //! The hub's front: what the edges may ask of it and tell it.
 
 pub use super::downloads::DownloadCounts;
+pub use super::peers::{PeerCommand, PeerCounts};
 
 use crate::files::{Share, Target};
 use crate::limits;
@@ -8,8 +9,10 @@ use crate::store::{CursorRow, LogStats};
 use netkit_proto::chat::plain;
 use netkit_proto::files::checksum::Checksum;
 use netkit_proto::ids::Seq;
-use netkit_proto::name::{CursorName, Key};
-use netkit_proto::rpc::call::{Download, DownloadAdded, DownloadList, DownloadState, Place};
+use netkit_proto::name::{CursorName, Key, PeerName};
+use netkit_proto::rpc::call::{
+    Download, DownloadAdded, DownloadList, DownloadState, Peer, PeerList, Place, RoomList,
+};
 use netkit_proto::rpc::code::{Error, Kind};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -54,6 +57,14 @@ pub enum Command {
     DownloadShow(u64, Reply<Download>),
     /// Show downloads in these states, so many left out.
     DownloadList(Vec<DownloadState>, u64, Reply<DownloadList>),
+    /// Something about peers or rooms.
+    Peers(PeerCommand),
+    /// List the peers.
+    PeerList(Reply<Box<PeerList>>),
+    /// Show the peer that is called so.
+    PeerShow(String, Reply<Box<Peer>>),
+    /// List the rooms.
+    RoomList(Reply<RoomList>),
     /// The session ended: let go of its cursors.
     SessionEnded(SessionId),
 }
@@ -69,21 +80,50 @@ pub struct CursorOf {
     pub name: CursorName,
 }
 
-/// A message to a plain peer.
+/// Where a message goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// To a plain peer.
+    Plain(SocketAddr),
+    /// To a netkit peer.
+    Peer {
+        /// What it calls itself.
+        name: PeerName,
+        /// The start of its id.
+        prefix: Option<String>,
+    },
+    /// To those in a room.
+    Room(PeerName),
+    /// To all that are known.
+    All,
+}
+
+/// A message that is to be sent.
 #[derive(Clone, Debug)]
 pub struct SendRequest {
     /// Who sends it.
     pub uid: u32,
     /// The destination as the caller named it.
     pub to: String,
-    /// Its address.
-    pub address: SocketAddr,
+    /// The same, understood.
+    pub route: Route,
     /// What is sent.
     pub text: String,
     /// The caller's idempotency key.
     pub key: Option<Key>,
     /// How long it may wait.
     pub expire: Option<Duration>,
+}
+
+impl SendRequest {
+    /// What a key stands for: the destination as named, the time to wait, the text.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.to.as_bytes()).update(&[0]);
+        hasher.update(&self.expire.map_or(u64::MAX, |expire| expire.as_secs()).to_le_bytes());
+        hasher.update(self.text.as_bytes());
+        *hasher.finalize().as_bytes()
+    }
 }
 
 /// A download that is asked for.
@@ -141,12 +181,14 @@ pub enum Change {
 }
 
 /// A message that is committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queued {
     /// Its id.
     pub id: Seq,
     /// It was queued before, under the same key.
     pub repeated: bool,
+    /// To a room or to all: whom it goes to.
+    pub to: Vec<String>,
 }
 
 /// What the chat socket tells.
@@ -227,6 +269,8 @@ pub struct Snapshot {
     pub queued: u64,
     /// The download queue.
     pub downloads: DownloadCounts,
+    /// The peers.
+    pub peers: PeerCounts,
 }
 
 /// The clonable front of the hub, for sessions. The hub ends when all are gone.

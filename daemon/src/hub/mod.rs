@@ -12,6 +12,7 @@ pub mod handle;
 pub mod links;
 pub mod orders;
 mod outbox;
+mod peers;
 mod shares;
 
 use crate::config::Config;
@@ -21,6 +22,7 @@ use crate::store::{Completion, Loaded, Op, Order, Retention, StoreError, Writer}
 use commit::{Job, Then};
 use feed::Feed;
 use handle::{ChatInput, Command, Datagram, HubHandle, Queued, Reply, Snapshot};
+use netkit_proto::ids::PeerId;
 use netkit_proto::rpc::code::Error;
 use netkit_proto::time::Timestamp;
 use std::collections::VecDeque;
@@ -42,6 +44,9 @@ pub struct Hub {
     datagrams: mpsc::Sender<Datagram>,
     reports: mpsc::Receiver<orders::Report>,
     orders: mpsc::Sender<orders::Order>,
+    link_reports: mpsc::Receiver<links::LinkReport>,
+    link_orders: mpsc::Sender<links::LinkOrder>,
+    sightings: mpsc::Receiver<links::Sighting>,
     feed: Arc<Feed>,
     published: watch::Sender<Snapshot>,
 
@@ -50,6 +55,7 @@ pub struct Hub {
     leases: cursors::Leases,
     shares: shares::SharesState,
     downloads: downloads::Downloads,
+    peers: peers::Peers,
     /// Jobs that the store works on, in their order.
     pending: VecDeque<Job>,
     /// Jobs that failed and must succeed.
@@ -71,6 +77,14 @@ pub struct Ends {
     pub orders: mpsc::Receiver<orders::Order>,
     /// For the download engine: what it tells.
     pub reports: mpsc::Sender<orders::Report>,
+    /// For the chat port: what is to become of links, and what to say on them.
+    pub link_orders: mpsc::Receiver<links::LinkOrder>,
+    /// For the chat port: what links tell.
+    pub link_reports: mpsc::Sender<links::LinkReport>,
+    /// For the chat port: what our hello says.
+    pub introduction: watch::Receiver<links::Introduction>,
+    /// For discovery: who announces itself.
+    pub sightings: mpsc::Sender<links::Sighting>,
     /// For the download engine: the most bytes a second in all.
     pub download_limit: watch::Receiver<u64>,
     /// For whoever follows the log.
@@ -105,12 +119,20 @@ impl Hub {
         writer: Writer,
         completions: mpsc::Receiver<Completion>,
         mut loaded: Loaded,
+        me: PeerId,
+        introduction: links::Introduction,
     ) -> (Hub, Ends) {
         let (handle, commands) = HubHandle::channel();
         let (chat_sender, chat_input) = mpsc::channel(2); // batches; what waits longer waits in the fair queue
         let (datagrams, datagram_queue) = mpsc::channel(limits::SENDS_IN_FLIGHT);
         let (order_sender, order_queue) = mpsc::channel(limits::FETCH_ORDERS);
         let (report_sender, reports) = mpsc::channel(limits::FETCH_ORDERS);
+        let (link_order_sender, link_orders) = mpsc::channel(limits::LINK_ORDERS);
+        let (link_report_sender, link_reports) = mpsc::channel(limits::LINK_ORDERS);
+        let (sighting_sender, sightings) = mpsc::channel(limits::LINK_ORDERS);
+        let loaded_peers = std::mem::take(&mut loaded.peers);
+        let (peers, introduction) =
+            peers::Peers::new(me, introduction, loaded_peers, &config.borrow(), Instant::now());
         let limit = config.borrow().downloads.limit;
         let (downloads, download_limit) =
             downloads::Downloads::new(std::mem::take(&mut loaded.downloads), limit, now(), Instant::now());
@@ -126,6 +148,10 @@ impl Hub {
             datagrams: datagram_queue,
             orders: order_queue,
             reports: report_sender,
+            link_orders,
+            link_reports: link_report_sender,
+            introduction,
+            sightings: sighting_sender,
             download_limit,
             feed: Arc::clone(&feed),
             snapshot: snapshots,
@@ -140,6 +166,9 @@ impl Hub {
             datagrams,
             reports,
             orders: order_sender,
+            link_reports,
+            link_orders: link_order_sender,
+            sightings,
             feed,
             published,
             snapshot,
@@ -147,6 +176,7 @@ impl Hub {
             leases: cursors::Leases::default(),
             shares,
             downloads,
+            peers,
             pending: VecDeque::new(),
             stalled: VecDeque::new(),
             retrying: false,
@@ -162,14 +192,16 @@ impl Hub {
         let mut tick = tokio::time::interval(limits::HUB_TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut sessions_gone, mut chat_gone, mut fetch_gone) = (false, false, false);
+        let (mut links_gone, mut discovery_gone) = (false, false);
         loop {
             self.hand_over_datagrams(now());
             self.turn_downloads(!sessions_gone)?;
+            self.turn_peers()?;
             self.publish();
             // Room for one job per message taken in, and for one per datagram that is on its way.
             let room = self.pending.len() + limits::STORE_JOBS / 4 < limits::STORE_JOBS;
             let may_hear = room && (self.is_sound() || sessions_gone);
-            let ended = sessions_gone && chat_gone && fetch_gone;
+            let ended = sessions_gone && chat_gone && fetch_gone && links_gone;
             if ended && self.pending.is_empty() {
                 break;
             }
@@ -190,6 +222,14 @@ impl Hub {
                     Some(report) => self.on_report(report),
                     None => fetch_gone = true,
                 },
+                report = self.link_reports.recv(), if may_hear && !links_gone => match report {
+                    Some(report) => self.peers.on_report(now(), Instant::now(), report),
+                    None => links_gone = true,
+                },
+                sighting = self.sightings.recv(), if room && !discovery_gone => match sighting {
+                    Some(sighting) => self.peers.on_sighting(now(), Instant::now(), sighting),
+                    None => discovery_gone = true,
+                },
                 _ = tick.tick(), if !ended => self.on_tick()?,
                 Ok(()) = self.config.changed(), if !ended => self.on_config()?,
             }
@@ -203,6 +243,9 @@ impl Hub {
 
     fn on_command(&mut self, command: Command) -> Result<(), StoreError> {
         match command {
+            Command::Send(send, reply) if !matches!(send.route, handle::Route::Plain(_)) => {
+                self.peers.on_send(now(), send, reply);
+            }
             Command::Send(send, reply) => {
                 let encoding = self.config.borrow().chat.plain_encoding;
                 if let Some((op, reply)) = granted(self.chat.on_send(now(), encoding, send), reply) {
@@ -255,6 +298,12 @@ impl Hub {
             Command::DownloadList(states, skip, reply) => {
                 answer(reply, Ok(self.downloads.list(&states, skip)));
             }
+            Command::Peers(command) => self.peers.on_command(now(), command),
+            Command::PeerList(reply) => answer(reply, Ok(Box::new(self.peers.list()))),
+            Command::PeerShow(peer, reply) => {
+                answer(reply, self.peers.show_called(&peer).map(Box::new));
+            }
+            Command::RoomList(reply) => answer(reply, Ok(self.peers.rooms())),
             Command::SessionEnded(session) => self.leases.release_all(session),
         }
         Ok(())
@@ -285,6 +334,7 @@ impl Hub {
     }
 
     fn on_tick(&mut self) -> Result<(), StoreError> {
+        self.peers.on_tick(now(), Instant::now());
         let expired = self.chat.outbox.on_tick(now());
         let settled = |op: &Op| match *op {
             Op::Settle(_, message, _) => Then::Settled { message, sent: false },
@@ -299,6 +349,7 @@ impl Hub {
         let config = Arc::clone(&self.config.borrow_and_update());
         self.shares.on_config(&config.shares);
         self.downloads.on_config(config.downloads.limit);
+        self.peers.on_config(&config, Instant::now());
         let retention = retention(&config);
         self.submit(vec![Op::Retain(retention)], Job { then: vec![Then::Nothing], order: Order::After })
     }
@@ -343,8 +394,28 @@ impl Hub {
         Ok(())
     }
 
+    /// Has committed what is to be committed of peers, and gives the chat port as much to do as it takes.
+    fn turn_peers(&mut self) -> Result<(), StoreError> {
+        for step in std::mem::take(&mut self.peers.steps) {
+            let mut then: Vec<Then> = step.ops.iter().map(|_| Then::Nothing).collect();
+            if let Some(last) = then.last_mut() {
+                *last = Then::Peer(Box::new(step.follow));
+            }
+            let order = if step.is_asked { Order::Free } else { Order::After };
+            self.submit(step.ops, Job { then, order })?;
+        }
+        while !self.peers.orders.is_empty()
+            && let Ok(permit) = self.link_orders.try_reserve()
+            && let Some(order) = self.peers.orders.pop_front()
+        {
+            permit.send(order);
+        }
+        Ok(())
+    }
+
     fn publish(&mut self) {
         self.snapshot.queued = self.chat.outbox.len() as u64;
+        self.snapshot.peers = self.peers.counts();
         self.snapshot.downloads = self.downloads.counts();
         if *self.published.borrow() != self.snapshot {
             self.published.send_replace(self.snapshot.clone());

@@ -2,6 +2,7 @@
 //! that it has not stored yet, and how far we have stored its own.
 
 use super::StoreError;
+use crate::limits;
 use netkit_proto::ids::{Epoch, PeerId, Seq};
 use netkit_proto::name::PeerName;
 use netkit_proto::rpc::call::Trust;
@@ -227,6 +228,13 @@ pub(super) fn stored(db: &Connection, at: Timestamp, peer: PeerId, epoch: Epoch,
     let sql = "INSERT INTO stored (peer, epoch, n, at) VALUES (?1, ?2, ?3, ?4)
                ON CONFLICT (peer, epoch) DO UPDATE SET n = max(n, ?3), at = ?4";
     db.prepare_cached(sql)?.execute(params![peer.0, epoch.0, n, at.0])?;
+    Ok(())
+}
+
+/// Forgets how far the oldest were stored, where there are too many: strangers make them, too.
+pub(super) fn prune_stored(db: &Connection) -> Result<()> {
+    let sql = "DELETE FROM stored WHERE at < (SELECT at FROM stored ORDER BY at DESC LIMIT 1 OFFSET ?1)";
+    db.prepare_cached(sql)?.execute([limits::STORED_MARKS])?;
     Ok(())
 }
 

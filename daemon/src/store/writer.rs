@@ -195,6 +195,7 @@ impl WriterThread {
         let mut step = || {
             let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             outbox::prune_keys(&tx, now())?;
+            peers::prune_stored(&tx)?;
             let more = retainer.trim(&tx, &mut stats, &self.limit, now(), limits::RETENTION_CHUNK)?;
             if stats != self.stats {
                 log::save_stats(&tx, &stats)?;

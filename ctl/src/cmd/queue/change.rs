@@ -1,7 +1,7 @@
 //! What can be done to queued downloads: `netkitctl queue pause|resume|retry|move|cancel|remove|limit`.
 
 use crate::client::Client;
-use crate::cmd::downloads::{all, print_json, unfinished};
+use crate::cmd::downloads::{all, unfinished};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome, common};
 use crate::incoming::CallError;
@@ -70,7 +70,7 @@ pub(super) fn many(context: &Context, verb: Verb, which: &Many, mut out: Out) ->
     for id in ids {
         match verb.call(&mut client, id) {
             Ok(Some(download)) if context.json => {
-                print_json(&mut out, &download)?;
+                out.object(&download)?;
                 out.flush()?;
             }
             Ok(_) => {}

@@ -160,8 +160,13 @@ impl Peers {
         }
         if trust == Trust::Blocked {
             let reason = "the peer was blocked here";
-            while self.peers.get(&id).is_some_and(|peer| !peer.letters.is_empty()) {
-                self.give_up(now, id, 0, |message, peer| Event::Refused { message, peer, reason: reason.to_owned() });
+            let refused = |message, peer| Event::Refused { message, peer, reason: reason.to_owned() };
+            let mut ops = Vec::new();
+            while let Some(op) = self.give_up(now, id, 0, refused) {
+                ops.push(op);
+            }
+            if !ops.is_empty() {
+                self.note(ops);
             }
         }
     }

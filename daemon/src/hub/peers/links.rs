@@ -170,7 +170,7 @@ impl Peers {
         peer.dialing.ended();
         ops.push(Op::PeerSet(Box::new(peer.row.clone())));
         let epoch = up.hello.epoch;
-        let stored = peer.stored.get(&epoch).map_or(0, |(stored, _)| *stored);
+        let stored = self.stored.get(&(up.peer, epoch)).map_or(0, |(stored, _)| *stored);
         peer.link = Some(Link {
             id: up.link,
             instance: up.hello.instance,
@@ -256,7 +256,7 @@ impl Peers {
             self.orders.extend(refused);
             return;
         }
-        let (stored, taken) = peer.stored.entry(epoch).or_default();
+        let (stored, taken) = self.stored.entry((id, epoch)).or_default();
         let before = *taken;
         let mut ops = Vec::with_capacity(says.len() + 1);
         for say in says {
@@ -289,18 +289,17 @@ impl Peers {
             return;
         }
         ops.push(Op::Stored(now, id, epoch, taken));
-        self.steps.push(Step { ops, follow: Follow::Heard(link, epoch, taken), is_asked: false });
+        self.steps.push(Step { ops, follow: Follow::Heard(id, epoch, taken), is_asked: false });
     }
 
     /// What a peer said is stored: it is told so, on whatever link there is.
-    pub(super) fn heard(&mut self, link: LinkId, epoch: Epoch, n: u64) {
-        let Some(peer) = self.linked(link) else { return };
-        if let Some((stored, _)) = peer.stored.get_mut(&epoch) {
+    pub(super) fn heard(&mut self, id: PeerId, epoch: Epoch, n: u64) {
+        if let Some((stored, _)) = self.stored.get_mut(&(id, epoch)) {
             *stored = (*stored).max(n);
         }
-        if let Some(kept) = peer.link.as_ref().filter(|kept| kept.epoch == epoch) {
-            let order = LinkOrder::Stored(kept.id, n);
-            self.orders.push_back(order);
+        let link = self.peers.get(&id).and_then(|peer| peer.link.as_ref());
+        if let Some(link) = link.filter(|link| link.epoch == epoch) {
+            self.orders.push_back(LinkOrder::Stored(link.id, n));
         }
     }
 
@@ -334,8 +333,9 @@ impl Peers {
         let Some(peer) = self.peers.get(&id) else { return };
         let said = peer.link.as_ref().map_or(0, |kept| kept.said);
         let found = peer.letters.iter().take(said).position(|letter| letter.n == n);
-        if let Some(at) = found {
-            self.give_up(now, id, at, |message, peer| Event::Refused { message, peer, reason: reason.to_owned() });
+        let refused = |message, peer| Event::Refused { message, peer, reason: reason.to_owned() };
+        if let Some(op) = found.and_then(|at| self.give_up(now, id, at, refused)) {
+            self.note(vec![op]);
         }
         self.speak(id);
     }

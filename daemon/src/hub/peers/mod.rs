@@ -11,6 +11,7 @@ mod name;
 mod post;
 mod view;
 
+pub use ask::PeerCommand;
 pub use view::PeerCounts;
 
 use super::answer;
@@ -46,7 +47,7 @@ pub(super) enum Follow {
     /// A message has its numbers.
     Posted(Box<Letter>, Vec<String>, Reply<Queued>),
     /// What a peer said up to a number is stored.
-    Heard(LinkId, Epoch, u64),
+    Heard(PeerId, Epoch, u64),
     /// A peer is to be shown as it stands then.
     Changed(PeerId, Trust, Reply<Box<Shown>>),
     /// A host is asked from now on.
@@ -91,8 +92,6 @@ struct Peer {
     letters: VecDeque<Letter>,
     /// The highest number that it may have heard.
     heard: u64,
-    /// The highest number of each of its logs that is stored here, and that is stored or being stored.
-    stored: HashMap<Epoch, (u64, u64)>,
     dialing: Dialing,
     /// Messages that a stranger may still say, and since when.
     allowance: (f64, Instant),
@@ -125,6 +124,9 @@ pub(super) struct Peers {
     names: HashMap<PeerName, Vec<PeerId>>,
     hosts: BTreeMap<String, Host>,
     links: HashMap<LinkId, PeerId>,
+    /// The highest number of each log of each peer, also of those that were forgotten, that is stored here, and that is
+    /// stored or being stored.
+    stored: HashMap<(PeerId, Epoch), (u64, u64)>,
     dials: HashMap<DialId, Target>,
     last_dial: DialId,
     rooms: BTreeSet<PeerName>,
@@ -155,6 +157,7 @@ impl Peers {
             names: HashMap::new(),
             hosts: BTreeMap::new(),
             links: HashMap::new(),
+            stored: HashMap::new(),
             dials: HashMap::new(),
             last_dial: 0,
             rooms,
@@ -174,9 +177,7 @@ impl Peers {
             peer.heard = peer.letters.back().map_or(0, |letter| letter.n);
         }
         for (id, epoch, n) in loaded.high {
-            if let Some(peer) = peers.peers.get_mut(&id) {
-                peer.stored.insert(epoch, (n, n));
-            }
+            peers.stored.insert((id, epoch), (n, n));
         }
         for row in loaded.hosts {
             let host = Host { row, configured: false, dialing: Dialing::now(instant), trouble: None };
@@ -216,7 +217,7 @@ impl Peers {
     pub(super) fn on_committed(&mut self, now: Timestamp, instant: Instant, follow: Follow, outcome: Outcome) {
         match follow {
             Follow::Posted(letter, to, reply) => self.posted(*letter, to, reply, outcome),
-            Follow::Heard(link, epoch, n) => self.heard(link, epoch, n),
+            Follow::Heard(id, epoch, n) => self.heard(id, epoch, n),
             Follow::Changed(id, trust, reply) => {
                 self.changed(now, instant, id, trust);
                 answer(reply, self.show(id).map(Box::new));
@@ -301,7 +302,6 @@ impl Peer {
             found: Vec::new(),
             letters: VecDeque::new(),
             heard: 0,
-            stored: HashMap::new(),
             dialing: Dialing::now(instant),
             allowance: (f64::from(limits::STRANGER_BURST), instant),
             trouble: None,

@@ -163,37 +163,40 @@ impl Peers {
         }
     }
 
-    /// Gives up one of a peer's letters, by its place.
+    /// Gives up one of a peer's letters, by its place: what is to be committed.
     pub(super) fn give_up(
         &mut self,
         now: Timestamp,
         id: PeerId,
         at: usize,
         event: impl FnOnce(Seq, String) -> Event,
-    ) {
+    ) -> Option<Op> {
         let label = self.label(id);
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        let Some(letter) = peer.letters.remove(at) else { return };
+        let peer = self.peers.get_mut(&id)?;
+        let letter = peer.letters.remove(at)?;
         if let Some(link) = peer.link.as_mut().filter(|link| at < link.said) {
             link.said -= 1;
             link.said_bytes = link.said_bytes.saturating_sub(letter.text.len());
         }
         (self.queued, self.queued_bytes) = (self.queued - 1, self.queued_bytes - letter.text.len());
-        self.note(vec![Op::GiveUp(now, id, letter.n, event(letter.message, label))]);
+        Some(Op::GiveUp(now, id, letter.n, event(letter.message, label)))
     }
 
     /// Gives up what waited too long.
     pub(super) fn expire(&mut self, now: Timestamp) {
-        let waiting = self.peers.values().filter(|peer| !peer.letters.is_empty());
-        for id in waiting.map(|peer| peer.row.id).collect::<Vec<_>>() {
-            loop {
-                let Some(peer) = self.peers.get(&id) else { break };
-                let heard = peer.heard;
-                let overdue = peer.letters.iter().position(|letter| letter.expires <= now);
-                let Some(at) = overdue else { break };
-                let maybe_delivered = peer.letters.get(at).is_some_and(|letter| letter.n <= heard);
-                self.give_up(now, id, at, |message, peer| Event::Expired { message, peer, maybe_delivered });
-            }
+        let mut overdue = Vec::new();
+        for (id, peer) in &self.peers {
+            // From the last to the first, so that places stay what they are.
+            let late = (0..).zip(&peer.letters).filter(|(_, letter)| letter.expires <= now);
+            let late = late.map(|(at, letter)| (*id, at, letter.n <= peer.heard));
+            overdue.extend(late.collect::<Vec<_>>().into_iter().rev());
+        }
+        let give_up = |(id, at, maybe_delivered)| {
+            self.give_up(now, id, at, |message, peer| Event::Expired { message, peer, maybe_delivered })
+        };
+        let ops: Vec<Op> = overdue.into_iter().filter_map(give_up).collect();
+        if !ops.is_empty() {
+            self.note(ops);
         }
     }
 }

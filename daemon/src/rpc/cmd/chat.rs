@@ -1,7 +1,7 @@
 //! `chat.send`: finds out where a message goes and has the hub queue it.
 
 use super::{Handle, Progress, Session};
-use crate::hub::handle::{Command, SendRequest};
+use crate::hub::handle::{Command, Route, SendRequest};
 use crate::limits;
 use netkit_proto::limits as wire;
 use netkit_proto::name::Destination;
@@ -25,7 +25,7 @@ impl Handle for ChatSend {
             Error::new(Kind::InvalidParams, format_args!("{:?} is no destination: {e}", self.to))
                 .hint("a plain peer is written udp://HOST:PORT")
         })?;
-        let address = match destination {
+        let route = match destination {
             Destination::Plain { host, port } => {
                 let config = session.context.config.borrow().chat.clone();
                 if !config.plain {
@@ -35,23 +35,16 @@ impl Handle for ChatSend {
                     )
                     .hint("set chat.plain = true in the configuration and reload"));
                 }
-                resolve(&host, port, session.context.chat_listen.is_ipv6()).await?
+                Route::Plain(resolve(&host, port, session.context.chat_listen.is_ipv6()).await?)
             }
-            Destination::Peer { name, .. } => {
-                return Err(Error::new(Kind::NotFound, format_args!("no peer is called {name}"))
-                    .hint("a plain peer is written udp://HOST:PORT"));
-            }
-            Destination::Room(room) => {
-                return Err(Error::new(Kind::NotFound, format_args!("nobody is in the room @{room}")));
-            }
-            Destination::All => {
-                return Err(Error::new(Kind::NotFound, "no peers are known: @all reaches nobody"));
-            }
+            Destination::Peer { name, id_prefix } => Route::Peer { name, prefix: id_prefix },
+            Destination::Room(room) => Route::Room(room),
+            Destination::All => Route::All,
         };
         let request = SendRequest {
             uid: session.caller.uid,
             to: self.to,
-            address,
+            route,
             text: self.text,
             key: self.key,
             expire: self.expire.map(Duration::from_secs),

@@ -7,6 +7,7 @@ mod downloads;
 mod events;
 mod files;
 mod node;
+mod peers;
 mod shares;
 
 use super::Context;
@@ -18,7 +19,8 @@ use netkit_proto::rpc::call::{
     Call, ChatSend, CursorsClose, CursorsCommit, CursorsList, CursorsOpen, CursorsRemove, Discover,
     DownloadsAdd, DownloadsCancel, DownloadsLimit, DownloadsList, DownloadsMove, DownloadsPause,
     DownloadsRemove, DownloadsResume, DownloadsRetry, DownloadsShow, EventsPosition, EventsRead,
-    EventsSubscribe, EventsUnsubscribe, FilesList, NodeReload, NodeStatus, SharesAdd, SharesList,
+    EventsSubscribe, EventsUnsubscribe, FilesList, NodeReload, NodeStatus, PeersAdd, PeersBlock,
+    PeersList, PeersRemove, PeersShow, PeersTrust, RoomsJoin, RoomsLeave, RoomsList, SharesAdd, SharesList,
     SharesRemove,
 };
 use netkit_proto::rpc::code::{Error, Kind};
@@ -87,6 +89,15 @@ async fn start(session: &mut Session, method: &str, params: Option<&RawValue>) -
         CursorsClose,
         CursorsList,
         CursorsRemove,
+        PeersList,
+        PeersShow,
+        PeersAdd,
+        PeersRemove,
+        PeersTrust,
+        PeersBlock,
+        RoomsList,
+        RoomsJoin,
+        RoomsLeave,
         SharesList,
         SharesAdd,
         SharesRemove,
