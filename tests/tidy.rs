@@ -278,7 +278,7 @@ fn proto_does_no_io() {
         let is_conversion = s.path == "proto/src/time.rs"; // of a time that somebody else read
         n.is_in(&roots) || n.has(&types) || n.has(&["SystemTime"]) && !is_conversion
     });
-    let known = "blake3 encoding_rs jiff netkit-proto percent-encoding schemars serde serde_json thiserror unicode-normalization";
+    let known = "blake3 data-encoding encoding_rs jiff netkit-proto percent-encoding schemars serde serde_json thiserror unicode-normalization";
     let mut needs = needs("netkit-proto", &["--depth=1", "--all-features"]);
     needs.retain(|name| !known.split(' ').any(|known| known == name));
     hold(rule, needs.iter().map(|name| format!("proto/Cargo.toml:1 leads to {name}")));

@@ -6,6 +6,7 @@ pub mod config;
 pub mod fetch;
 pub mod files;
 pub mod hub;
+pub mod identity;
 pub mod limits;
 pub mod listen;
 pub mod logging;

@@ -159,7 +159,13 @@ impl Decoder {
     ///
     /// # Errors
     /// See [`FrameError`]: nothing that follows can be read.
-    pub fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+    pub fn frame(&mut self) -> Result<Option<Frame>, FrameError> {
+        if self.at == self.buffer.len() {
+            self.buffer.clear();
+            self.at = 0;
+            // A burst must not leave its memory to a connection that idles for days.
+            self.buffer.shrink_to(limits::DECODER_KEPT);
+        }
         let rest = &self.buffer[self.at..];
         let Some((head, body)) = rest.split_first_chunk::<4>() else { return Ok(None) };
         let len = usize::try_from(u32::from_be_bytes(*head)).unwrap_or(usize::MAX);
@@ -228,7 +234,7 @@ mod tests {
             let (mut decoder, mut got) = (Decoder::default(), Vec::new());
             for piece in bytes.chunks(cut) {
                 decoder.push(piece);
-                while let Some(frame) = decoder.next().unwrap() {
+                while let Some(frame) = decoder.frame().unwrap() {
                     got.push(frame);
                 }
             }
@@ -243,7 +249,7 @@ mod tests {
         assert!(bytes.len() < limits::FRAME, "{}", bytes.len());
         let mut decoder = Decoder::default();
         decoder.push(&bytes);
-        assert!(matches!(decoder.next(), Ok(Some(Frame::Say(_)))));
+        assert!(matches!(decoder.frame(), Ok(Some(Frame::Say(_)))));
     }
 
     #[test]
@@ -252,10 +258,10 @@ mod tests {
         decoder.push(&raw(r#"{"frame":"dance","steps":3}"#));
         decoder.push(&raw(r#"{"frame":"stored","n":4,"more":true}"#));
         decoder.push(&raw(r#"{"frame":"refused","n":4,"code":"because"}"#));
-        assert_eq!(decoder.next(), Ok(Some(Frame::Unknown)));
-        assert_eq!(decoder.next(), Ok(Some(Frame::Stored { n: 4 })));
-        assert_eq!(decoder.next(), Ok(Some(Frame::Refused { n: 4, code: RefusalCode::Other })));
-        assert_eq!(decoder.next(), Ok(None));
+        assert_eq!(decoder.frame(), Ok(Some(Frame::Unknown)));
+        assert_eq!(decoder.frame(), Ok(Some(Frame::Stored { n: 4 })));
+        assert_eq!(decoder.frame(), Ok(Some(Frame::Refused { n: 4, code: RefusalCode::Other })));
+        assert_eq!(decoder.frame(), Ok(None));
     }
 
     #[test]
@@ -278,7 +284,7 @@ mod tests {
         ] {
             let mut decoder = Decoder::default();
             decoder.push(&bytes);
-            assert!(decoder.next().is_err(), "{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(60)]));
+            assert!(decoder.frame().is_err(), "{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(60)]));
         }
     }
 }
