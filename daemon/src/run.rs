@@ -6,7 +6,9 @@ use crate::chat::{self, ChatPort};
 use crate::config::{Changes, Config, Source};
 use crate::fetch;
 use crate::hub::handle::FileCounters;
+use crate::hub::links::Introduction;
 use crate::hub::{self, Hub};
+use crate::identity::{Identity, MachineId};
 use crate::limits;
 use crate::logging::LogHandle;
 use crate::rpc::{Context, ControlSocket, ReloadRequest, SharedRights};
@@ -15,6 +17,7 @@ use crate::signals::{Signal, Signals};
 use crate::state::StateDir;
 use crate::{store, systemd};
 use anyhow::{Context as _, anyhow};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
@@ -53,14 +56,22 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
     let file_port = FilePort::bind(listen).with_context(|| {
         format!("can't listen on TCP {listen} for files; set files.listen to another port")
     })?;
+    let identity = Identity::load_or_create(state.path(), MachineId::of_this_box().as_ref())?;
     let database = state.database();
     let (writer, completions, reader, loaded) = store::open(&database, hub::retention(&config))
         .with_context(|| format!("can't open {}", database.display()))?;
 
     let epoch = loaded.epoch;
     let socket = config.control.socket.clone();
+    let introduction = Introduction {
+        name: config.node.name.clone(),
+        instance: RandomState::new().hash_one(SystemTime::now()),
+        file_port: Some(file_port.listen.port()),
+        rooms: Vec::new(),
+        epoch,
+    };
     let (publish_config, config) = watch::channel(Arc::new(config));
-    let (hub, ends) = Hub::new(config.clone(), writer, completions, loaded);
+    let (hub, ends) = Hub::new(config.clone(), writer, completions, loaded, identity.id(), introduction);
     let (reload, mut reloads) = mpsc::channel::<ReloadRequest>(4);
     let counters = Arc::default();
     let file_counters: Arc<FileCounters> = Arc::default();

@@ -138,7 +138,8 @@ impl Peers {
         let facts = PeerFacts { peer: self.label(id), id };
         let Some(peer) = self.peers.get(&id) else { return };
         let row = PeerRow { trust, ..peer.row.clone() };
-        let event = if trust == Trust::Blocked { Event::PeerBlocked(facts) } else { Event::PeerTrusted(facts) };
+        let event =
+            if trust == Trust::Blocked { Event::PeerBlocked(facts) } else { Event::PeerTrusted(facts) };
         let ops = vec![Op::PeerSet(Box::new(row)), Op::Append(now, event)];
         self.ask(ops, Follow::Changed(id, trust, reply));
     }
@@ -181,7 +182,10 @@ impl Peers {
             return answer(reply, Err(Error::new(Kind::Busy, why).hint("netkitctl rooms leave ROOM")));
         }
         if !joined && !self.rooms.contains(&room) {
-            return answer(reply, Err(Error::new(Kind::NotFound, format_args!("this box is not in @{room}"))));
+            return answer(
+                reply,
+                Err(Error::new(Kind::NotFound, format_args!("this box is not in @{room}"))),
+            );
         }
         self.ask(vec![Op::RoomSet(room.clone(), joined)], Follow::Room(room, joined, reply));
     }

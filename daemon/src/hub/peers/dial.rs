@@ -95,7 +95,9 @@ impl Peers {
             peer.is_some_and(|peer| peer.link.is_some() || peer.row.trust == Trust::Blocked)
         };
         let due: Vec<String> = (self.hosts.values())
-            .filter(|host| (host.configured || host.row.added) && host.dialing.is_due(instant) && !is_there(host))
+            .filter(|host| {
+                (host.configured || host.row.added) && host.dialing.is_due(instant) && !is_there(host)
+            })
             .map(|host| host.row.host.clone())
             .take(room)
             .collect();
@@ -124,7 +126,8 @@ impl Peers {
         unresolved: Option<String>,
     ) {
         let Some(target) = self.dials.remove(&dial) else { return };
-        let mut told: Vec<String> = failures.iter().map(|(at, why)| format!("{at}: {}", in_words(why))).collect();
+        let mut told: Vec<String> =
+            failures.iter().map(|(at, why)| format!("{at}: {}", in_words(why))).collect();
         told.extend(unresolved);
         let told = (!told.is_empty()).then(|| told.join("; "));
         match target {
@@ -161,7 +164,10 @@ impl Peers {
                     tracing::warn!(host = name, %id, expected = %pinned, "another box answers than before");
                     host.trouble = Some(reason.clone());
                     let peer = self.label(pinned);
-                    self.note(vec![crate::store::Op::Append(now, Event::PeerRefused { peer, id, address, reason })]);
+                    self.note(vec![crate::store::Op::Append(
+                        now,
+                        Event::PeerRefused { peer, id, address, reason },
+                    )]);
                 }
             }
         }

@@ -200,8 +200,11 @@ impl Peers {
             self.refuse_namesake(now, instant, up, namesake);
             return Err(Parting::Blocked);
         }
-        let strangers =
-            self.links.values().filter(|id| self.peers.get(id).is_some_and(|p| p.row.trust == Trust::New)).count();
+        let strangers = self
+            .links
+            .values()
+            .filter(|id| self.peers.get(id).is_some_and(|p| p.row.trust == Trust::New))
+            .count();
         if known == Trust::New && !is_added && up.dial.is_none() && strangers >= limits::STRANGERS {
             return Err(Parting::Busy);
         }
@@ -327,7 +330,9 @@ impl Peers {
     fn on_refused(&mut self, now: Timestamp, link: LinkId, n: u64, code: RefusalCode) {
         let Some(&id) = self.links.get(&link) else { return };
         let reason = match code {
-            RefusalCode::NotAccepted => "the peer takes messages only of peers that it knows better (chat.accept)",
+            RefusalCode::NotAccepted => {
+                "the peer takes messages only of peers that it knows better (chat.accept)"
+            }
             RefusalCode::Other => "the peer does not take it",
         };
         let Some(peer) = self.peers.get(&id) else { return };

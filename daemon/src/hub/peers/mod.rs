@@ -214,7 +214,13 @@ impl Peers {
     }
 
     /// A step is committed.
-    pub(super) fn on_committed(&mut self, now: Timestamp, instant: Instant, follow: Follow, outcome: Outcome) {
+    pub(super) fn on_committed(
+        &mut self,
+        now: Timestamp,
+        instant: Instant,
+        follow: Follow,
+        outcome: Outcome,
+    ) {
         match follow {
             Follow::Posted(letter, to, reply) => self.posted(*letter, to, reply, outcome),
             Follow::Heard(id, epoch, n) => self.heard(id, epoch, n),
@@ -235,7 +241,11 @@ impl Peers {
                 answer(reply, Ok(Empty {}));
             }
             Follow::Room(room, joined, reply) => {
-                if joined { self.rooms.insert(room) } else { self.rooms.remove(&room) };
+                if joined {
+                    self.rooms.insert(room)
+                } else {
+                    self.rooms.remove(&room)
+                };
                 let rooms = self.rooms.iter().cloned().collect();
                 self.introduction.send_modify(|introduction| introduction.rooms = rooms);
                 answer(reply, Ok(Empty {}));

@@ -65,8 +65,11 @@ impl Peers {
             }
             if peer.letters.len() >= limits::LETTERS_PER_PEER {
                 let (label, count) = (self.label(*id), limits::LETTERS_PER_PEER);
-                return Err(Error::new(Kind::Busy, format_args!("{count} messages wait for {label} already"))
-                    .hint(format_args!("netkitctl peers show {label} tells why it is not reached")));
+                return Err(Error::new(
+                    Kind::Busy,
+                    format_args!("{count} messages wait for {label} already"),
+                )
+                .hint(format_args!("netkitctl peers show {label} tells why it is not reached")));
             }
         }
         let is_full = self.queued + to.len() > limits::LETTERS
@@ -88,8 +91,9 @@ impl Peers {
             known.filter(|peer| peer.row.rooms.contains(room)).map(|peer| peer.row.id).collect();
         if members.is_empty() {
             let why = format!("nobody that is known here is in the room @{room}");
-            return Err(Error::new(Kind::NotFound, why)
-                .hint("netkitctl rooms shows who is in which; strangers hear nothing: netkitctl peers trust NAME"));
+            return Err(Error::new(Kind::NotFound, why).hint(
+                "netkitctl rooms shows who is in which; strangers hear nothing: netkitctl peers trust NAME",
+            ));
         }
         Ok(members)
     }
@@ -109,7 +113,9 @@ impl Peers {
         let mut ops = Vec::new();
         for &id in to {
             let label = self.label(id);
-            let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.row.trust == Trust::New) else { continue };
+            let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.row.trust == Trust::New) else {
+                continue;
+            };
             (peer.row.trust, peer.is_kept) = (Trust::Known, true);
             ops.push(Op::PeerSet(Box::new(peer.row.clone())));
             ops.push(Op::Append(now, Event::PeerKnown(PeerFacts { peer: label, id })));

@@ -184,9 +184,9 @@ impl Box5 {
         dialled.collect()
     }
 
-    fn received(&self) -> Vec<&str> {
+    fn received(&self) -> Vec<String> {
         let texts = self.events.iter().filter_map(|event| match event {
-            Event::Received { text, .. } => Some(&**text),
+            Event::Received { text, .. } => Some(text.clone()),
             _ => None,
         });
         texts.collect()
@@ -199,6 +199,10 @@ impl Box5 {
         });
         messages.flatten().collect()
     }
+}
+
+fn texts(numbers: std::ops::RangeInclusive<u64>) -> Vec<String> {
+    numbers.map(|n| format!("t{n}")).collect()
 }
 
 #[test]
@@ -241,14 +245,14 @@ fn what_is_heard_twice_is_stored_once_and_acknowledged_after_its_commit() {
     me.up(1, 9, "bob");
     assert_eq!(me.stored(1), Some(0), "how far we are");
     me.say(1, 1..=3);
-    assert_eq!((me.received(), me.stored(1)), (vec!["t1", "t2", "t3"], Some(3)));
+    assert_eq!((me.received(), me.stored(1)), (texts(1..=3), Some(3)));
     // Said again on another link, and then more.
     me.up_as(2, 9, "bob", None, 2);
     assert_eq!(me.stored(2), Some(3));
     me.say(2, 2..=3);
     assert_eq!(me.stored(2), Some(3));
     me.say(2, 3..=5);
-    assert_eq!((me.received(), me.stored(2)), (vec!["t1", "t2", "t3", "t4", "t5"], Some(5)));
+    assert_eq!((me.received(), me.stored(2)), (texts(1..=5), Some(5)));
     // While the commit is on its way nothing is told.
     let say = Say { n: 6, room: None, text: "t6".into(), sent_at: Timestamp(1) };
     me.peers.on_report(me.now, me.instant, LinkReport::Said(2, vec![say.clone()]));

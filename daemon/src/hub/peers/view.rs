@@ -105,7 +105,8 @@ impl Peers {
 
     /// See [`PeerCounts`].
     pub(in crate::hub) fn counts(&self) -> PeerCounts {
-        let count = |is: fn(Trust) -> bool| self.peers.values().filter(|peer| is(peer.row.trust)).count() as u64;
+        let count =
+            |is: fn(Trust) -> bool| self.peers.values().filter(|peer| is(peer.row.trust)).count() as u64;
         PeerCounts {
             linked: self.links.len() as u64,
             known: count(|trust| trust >= Trust::Known),

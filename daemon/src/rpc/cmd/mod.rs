@@ -19,8 +19,8 @@ use netkit_proto::rpc::call::{
     Call, ChatSend, CursorsClose, CursorsCommit, CursorsList, CursorsOpen, CursorsRemove, Discover,
     DownloadsAdd, DownloadsCancel, DownloadsLimit, DownloadsList, DownloadsMove, DownloadsPause,
     DownloadsRemove, DownloadsResume, DownloadsRetry, DownloadsShow, EventsPosition, EventsRead,
-    EventsSubscribe, EventsUnsubscribe, FilesList, NodeReload, NodeStatus, PeersAdd, PeersBlock,
-    PeersList, PeersRemove, PeersShow, PeersTrust, RoomsJoin, RoomsLeave, RoomsList, SharesAdd, SharesList,
+    EventsSubscribe, EventsUnsubscribe, FilesList, NodeReload, NodeStatus, PeersAdd, PeersBlock, PeersList,
+    PeersRemove, PeersShow, PeersTrust, RoomsJoin, RoomsLeave, RoomsList, SharesAdd, SharesList,
     SharesRemove,
 };
 use netkit_proto::rpc::code::{Error, Kind};

@@ -4,8 +4,8 @@ use super::{Handle, Progress, Session};
 use crate::config::HostPort;
 use crate::hub::handle::{Command, PeerCommand};
 use netkit_proto::rpc::call::{
-    Empty, Peer, PeerList, PeersAdd, PeersBlock, PeersList, PeersRemove, PeersShow, PeersTrust, RoomList, RoomsJoin,
-    RoomsLeave, RoomsList,
+    Empty, Peer, PeerList, PeersAdd, PeersBlock, PeersList, PeersRemove, PeersShow, PeersTrust, RoomList,
+    RoomsJoin, RoomsLeave, RoomsList,
 };
 use netkit_proto::rpc::code::{Error, Kind};
 
@@ -26,7 +26,8 @@ impl Handle for PeersShow {
 impl Handle for PeersAdd {
     async fn start(self, session: &mut Session) -> Result<Progress<Empty>, Error> {
         let host: HostPort = self.host.parse().map_err(|why: String| {
-            Error::new(Kind::InvalidParams, why).hint("write a host name or an address, and :PORT where it is not 7890")
+            Error::new(Kind::InvalidParams, why)
+                .hint("write a host name or an address, and :PORT where it is not 7890")
         })?;
         let answer = session.context.hub.ask(|reply| Command::Peers(PeerCommand::Add(host, reply))).await?;
         Ok(Progress::later(answer.wait()))
