@@ -106,7 +106,8 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
     on_fetch.worker_threads(limits::FETCH_WORKERS);
     let until = stop.clone();
     let mut fetch = spawn_edge("fetch", on_fetch, move || fetch::run(fetch_ends, until))?;
-    let chat_ends = chat::Ends { config, hub: ends.chat_input, datagrams: ends.datagrams, counters };
+    let chat_ends =
+        chat::Ends { config, hub: ends.chat_input, datagrams: ends.datagrams, counters, links: None };
     let until = stop.clone();
     let mut chat = spawn_edge("chat", Builder::new_current_thread(), move || port.run(chat_ends, until))?;
     let mut control = tokio::spawn(control.run(context, stop.clone(), sessions.clone()));

@@ -87,21 +87,12 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Source;
     use super::*;
-    use crate::paths::Paths;
-
-    fn config(text: &str) -> Config {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.toml");
-        std::fs::write(&path, text).unwrap();
-        Source::new(Some(path), Paths::from_env(|_| None, true).unwrap()).load().unwrap()
-    }
 
     #[test]
     fn live_keys_are_put_in_force_and_others_wait() {
-        let old = config("");
-        let new = config(
+        let old = Config::from_text("");
+        let new = Config::from_text(
             "[node]\nname = \"other\"\nlog_level = \"debug\"\n[control]\nreaders = [\"bob\"]\n\
              [chat]\nlisten = \"[::]:1\"\nplain = false\nplain_encoding = \"utf-8\"\naccept = \"known\"\nallow = []\n\
              [files]\nlisten = \"[::]:2\"\nhttp = false\nplain = false\nallow = []\nhosts = [\"x\"]\n\

@@ -29,6 +29,17 @@ pub struct Config {
     pub retention: Retention,
 }
 
+#[cfg(test)]
+impl Config {
+    /// What a file with this text says.
+    pub(crate) fn from_text(text: &str) -> Config {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.toml");
+        std::fs::write(&path, text).unwrap();
+        Source::new(Some(path), crate::paths::Paths::from_env(|_| None, true).unwrap()).load().unwrap()
+    }
+}
+
 /// `[node]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {

@@ -39,7 +39,9 @@ pub enum LinkOrder {
         dial: DialId,
         /// Who must be there.
         peer: Option<PeerId>,
-        /// Where.
+        /// A host whose addresses are to be looked up, and its chat port.
+        host: Option<(String, u16)>,
+        /// Where else.
         addresses: Vec<SocketAddr>,
     },
     /// Say these; that a link is down meanwhile is told by [`LinkReport::Down`].
@@ -86,6 +88,8 @@ pub enum LinkReport {
         dial: DialId,
         /// What each address said.
         failures: Vec<(SocketAddr, DialFailure)>,
+        /// Why the host has no address.
+        unresolved: Option<String>,
     },
 }
 
@@ -148,4 +152,20 @@ impl Parting {
             _ => Parting::Lost(reason),
         }
     }
+}
+
+/// What discovery tells. It proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    /// A peer announces itself.
+    Seen {
+        /// Which box it says that it is.
+        peer: PeerId,
+        /// What it calls itself.
+        name: PeerName,
+        /// Where it is: all of its addresses that can be reached.
+        addresses: Vec<SocketAddr>,
+    },
+    /// It says that it leaves, or its announcement was not renewed.
+    Gone(PeerId),
 }
