@@ -82,6 +82,8 @@ pub const LINK_OUTPUT: usize = 16 << 20;
 pub const LINK_REFUSALS: usize = 16 * LINK_BATCH;
 /// How often a link tells how it is.
 pub const LINK_PULSE: Duration = Duration::from_secs(10);
+/// How long packets that only look like QUIC's are taken for it after a connection to their sender ended: a few round trips.
+pub const LINK_LINGER: Duration = Duration::from_secs(3);
 /// How long a link that ends may take to hand over what was said before.
 pub const LINK_FLUSH: Duration = Duration::from_secs(1);
 /// Characters kept of a reason that a peer gives.

@@ -2,12 +2,12 @@
 //! connection at a time, so that the peer's hub never sees two links of one attempt.
 
 use super::Links;
-use super::greet::{self, Greeted};
+use super::greet::{self, Greeted, Proven};
 use crate::hub::links::{DialFailure, DialId, LinkReport, Parting};
 use crate::identity::tls;
 use crate::limits;
 use netkit_proto::ids::PeerId;
-use quinn::{Connection, ConnectionError};
+use quinn::ConnectionError;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub(super) async fn reach(
                 tracing::error!(%error, "an attempt to reach a peer failed");
                 continue;
             }
-            Some(Ok((address, Ok((connection, peer))))) => match greeted(links, &connection, peer).await {
+            Some(Ok((address, Ok(proven)))) => match greeted(links, proven).await {
                 Ok(greeted) => return Some(greeted), // the other attempts end with `trying`
                 Err(parting) => (address, DialFailure::Protocol(words(&parting))),
             },
@@ -72,11 +72,7 @@ async fn resolve((host, port): (String, u16)) -> Result<Vec<SocketAddr>, String>
 }
 
 /// Makes a connection to an address, if the peer is there.
-async fn connect(
-    links: &Links,
-    wanted: Option<PeerId>,
-    address: SocketAddr,
-) -> Result<(Connection, PeerId), DialFailure> {
+async fn connect(links: &Links, wanted: Option<PeerId>, address: SocketAddr) -> Result<Proven, DialFailure> {
     let unreachable = |reason: &str| Err(DialFailure::Unreachable(reason.to_owned()));
     if !links.config.borrow().chat.allow.contains(address.ip()) {
         return unreachable("not within chat.allow");
@@ -95,25 +91,20 @@ async fn connect(
             };
         }
     };
-    let peer = match greet::peer_of(&connection) {
-        Ok(peer) => peer,
-        Err(parting) => {
-            greet::close(&connection, &parting);
-            return Err(DialFailure::Protocol(words(&parting)));
-        }
-    };
+    let proven = Proven::new(links, connection).map_err(|parting| DialFailure::Protocol(words(&parting)))?;
+    let peer = proven.peer;
     if peer == links.me || wanted.is_some_and(|wanted| wanted != peer) {
-        greet::close(&connection, &Parting::Superseded);
+        greet::close(&proven.connection, &Parting::Superseded);
         return Err(if peer == links.me { DialFailure::Ourselves } else { DialFailure::Another(peer) });
     }
-    Ok((connection, peer))
+    Ok(proven)
 }
 
-async fn greeted(links: &Links, connection: &Connection, peer: PeerId) -> Result<Greeted, Parting> {
-    let greeting = greet::greet(links, connection.clone(), peer, true);
+async fn greeted(links: &Links, proven: Proven) -> Result<Greeted, Parting> {
+    let connection = proven.connection.clone();
     let late = || Parting::Protocol("no hello in time".into());
-    let greeted = timeout(limits::DIAL, greeting).await.unwrap_or_else(|_| Err(late()));
-    greeted.inspect_err(|parting| greet::close(connection, parting))
+    let greeted = timeout(limits::DIAL, greet::greet(links, proven, true)).await;
+    greeted.unwrap_or_else(|_| Err(late())).inspect_err(|parting| greet::close(&connection, parting))
 }
 
 /// Why it ended, in words.

@@ -1,7 +1,8 @@
 //! The beginning of a link: who is at the other end of a connection, and the exchange of hellos. Used for those who call and
 //! for those whom we dial; the caller sets the deadline. Nothing is told to the hub here.
 
-use super::Links;
+use super::{Links, canonical};
+use crate::chat::live::Entry;
 use crate::hub::links::{Hello, Introduction, Parting};
 use crate::identity::tls;
 use crate::limits;
@@ -16,8 +17,7 @@ use tokio::sync::watch;
 
 /// A connection on which both have said hello.
 pub(super) struct Greeted {
-    pub connection: Connection,
-    pub peer: PeerId,
+    pub proven: Proven,
     pub hello: Hello,
     pub send: SendStream,
     pub receive: RecvStream,
@@ -27,8 +27,16 @@ pub(super) struct Greeted {
     pub introduction: watch::Receiver<Introduction>,
 }
 
+/// A connection to a peer that proved who it is.
+pub(super) struct Proven {
+    pub connection: Connection,
+    pub peer: PeerId,
+    /// From the handshake on.
+    pub entry: Entry,
+}
+
 /// Who is at the other end: the handshake proved it.
-pub(super) fn peer_of(connection: &Connection) -> Result<PeerId, Parting> {
+fn peer_of(connection: &Connection) -> Result<PeerId, Parting> {
     let certificates =
         connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'_>>>().ok());
     let first = certificates.as_ref().and_then(|all| all.first());
@@ -36,15 +44,25 @@ pub(super) fn peer_of(connection: &Connection) -> Result<PeerId, Parting> {
     tls::peer_id(first).map_err(|error| Parting::Protocol(error.to_string()))
 }
 
+impl Proven {
+    /// The handshake is done.
+    pub(super) fn new(links: &Links, connection: Connection) -> Result<Proven, Parting> {
+        let entry = links.live.enter(canonical(connection.remote_address()));
+        match peer_of(&connection) {
+            Ok(peer) => Ok(Proven { connection, peer, entry }),
+            Err(parting) => {
+                close(&connection, &parting);
+                Err(parting)
+            }
+        }
+    }
+}
+
 /// Exchanges hellos; whoever dialled opens the stream and speaks first.
-pub(super) async fn greet(
-    links: &Links,
-    connection: Connection,
-    peer: PeerId,
-    dialled: bool,
-) -> Result<Greeted, Parting> {
+pub(super) async fn greet(links: &Links, proven: Proven, dialled: bool) -> Result<Greeted, Parting> {
     let mut introduction = links.introduction.clone();
     let ours = ours(&introduction.borrow_and_update());
+    let connection = &proven.connection;
     let streams = if dialled { connection.open_bi().await } else { connection.accept_bi().await };
     let (mut send, mut receive) = streams.map_err(parting)?;
     let mut decoder = Decoder::default();
@@ -55,7 +73,7 @@ pub(super) async fn greet(
     if !dialled {
         send.write_all(&ours).await.map_err(write_failure)?;
     }
-    Ok(Greeted { connection, peer, hello, send, receive, decoder, introduction })
+    Ok(Greeted { proven, hello, send, receive, decoder, introduction })
 }
 
 /// The frame that says what we are.

@@ -1,7 +1,7 @@
 //! One link, from its hello to its end: what the peer says goes to the hub in batches, what the hub says goes to the peer.
 //! Where the hub is slow nothing more is read, and the peer's window fills; where the peer is slow the mailbox fills.
 
-use super::greet::{self, Greeted};
+use super::greet::{self, Greeted, Proven};
 use super::mailbox::Mailbox;
 use super::{Links, canonical};
 use crate::chat::live::Entry;
@@ -16,8 +16,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 /// Carries a link until it ends; why it did.
 pub(super) async fn run(links: &Links, link: LinkId, greeted: Greeted, mailbox: &Mailbox) -> Parting {
-    let Greeted { connection, send, receive, decoder, introduction, .. } = greeted;
-    let entry = links.live.enter(canonical(connection.remote_address()));
+    let Greeted { proven: Proven { connection, entry, .. }, send, receive, decoder, introduction, .. } =
+        greeted;
     let batch = Batch { links, link, said: Vec::new(), bytes: 0, stored: None };
     let mut reader = pin!(read(Reader { connection: connection.clone(), receive, decoder, batch, entry }));
     let mut writer = pin!(write(send, introduction, mailbox));

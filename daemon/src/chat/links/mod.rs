@@ -15,7 +15,7 @@ use crate::hub::handle::ChatCounters;
 use crate::hub::links::{DialId, Introduction, LinkId, LinkOrder, LinkReport, Parting};
 use crate::identity::Identity;
 use crate::limits;
-use greet::{Answer, Greeted, Greetings};
+use greet::{Answer, Greeted, Greetings, Proven};
 use mailbox::Mailbox;
 use mistakes::Mistakes;
 use netkit_proto::ids::PeerId;
@@ -184,10 +184,10 @@ impl Links {
         let note = |mistake: &dyn std::fmt::Display| self.mistakes.note(address, &mistake.to_string());
         let connection = async { incoming.accept()?.await };
         let connection = connection.await.inspect_err(|error| note(error)).ok()?;
-        let peer = greet::peer_of(&connection);
-        let greeted = match peer {
-            Ok(peer) if peer == self.me => Err(Parting::Superseded), // a call of our own; the caller notices, too
-            Ok(peer) => greet::greet(self, connection.clone(), peer, false).await,
+        let proven = Proven::new(self, connection.clone());
+        let greeted = match proven {
+            Ok(proven) if proven.peer == self.me => Err(Parting::Superseded), // our own call; the caller notices, too
+            Ok(proven) => greet::greet(self, proven, false).await,
             Err(parting) => Err(parting),
         };
         match greeted {
@@ -204,7 +204,8 @@ impl Links {
     /// Carries a link, and tells the hub of its beginning and its end.
     async fn carry(&self, greeted: Greeted, dial: Option<DialId>) {
         let link = self.last.fetch_add(1, Relaxed) + 1;
-        let (connection, peer, hello) = (greeted.connection.clone(), greeted.peer, greeted.hello.clone());
+        let (connection, peer) = (greeted.proven.connection.clone(), greeted.proven.peer);
+        let hello = greeted.hello.clone();
         let address = canonical(connection.remote_address());
         let mailbox = Arc::new(Mailbox::default());
         self.open().insert(link, Arc::clone(&mailbox));
