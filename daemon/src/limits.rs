@@ -34,9 +34,9 @@ pub const QUIC_INBOX: usize = 1024;
 /// Bytes of the largest QUIC packet taken: what fits an Ethernet frame, and the most that quinn looks for.
 pub const QUIC_PACKET: usize = 1472;
 /// Bytes that a peer may send before the hub took the last ones: 256 MB a second at a round trip of a millisecond.
-pub const LINK_WINDOW: u32 = 256 << 10;
+pub const STREAM_WINDOW: u32 = 256 << 10;
 /// Bytes sent to a peer that it has not acknowledged; its own window is smaller if it is one of ours.
-pub const LINK_SEND_WINDOW: u64 = 512 << 10;
+pub const SEND_WINDOW: u64 = 512 << 10;
 /// How often an idle connection is kept alive: routers forget UDP after 30 s and more (RFC 4787, section 4.3 asks for 120).
 pub const LINK_KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// How long a peer may be silent: three times [`LINK_KEEP_ALIVE`], so that two may be lost.
@@ -56,18 +56,12 @@ pub const GREETINGS_UNPROVEN: usize = 64;
 pub const GREETINGS_PER_ADDRESS: usize = 16;
 /// How long a caller may take to say hello, from its first packet on: a few lost packets, each repeated.
 pub const GREETING: Duration = Duration::from_secs(10);
-/// Attempts to reach peers at once; further ones wait for their turn.
-pub const DIALS: usize = 32;
 /// Addresses of one peer tried at once.
 pub const DIAL_ADDRESSES: usize = 3;
 /// Addresses of a host name that are tried.
 pub const RESOLVED: usize = 16;
 /// How long an address may take to answer: a box of the LAN that is there answers in milliseconds.
 pub const DIAL: Duration = Duration::from_secs(5);
-/// Orders of the hub for links, and reports to it, that wait.
-pub const LINK_ORDERS: usize = 64;
-/// See [`LINK_ORDERS`]; a report has at most [`LINK_BATCH_BYTES`] of text and a message.
-pub const LINK_REPORTS: usize = 64;
 /// Messages in one report.
 pub const LINK_BATCH: usize = 512;
 /// Bytes of text in one report, the last message may exceed it.

@@ -23,7 +23,6 @@ pub(super) async fn reach(
     host: Option<(String, u16)>,
     mut addresses: Vec<SocketAddr>,
 ) -> Option<Greeted> {
-    let _turn = links.dials.acquire().await.ok()?;
     let mut unresolved = None;
     match host.map(resolve) {
         None => {}

@@ -94,7 +94,7 @@ async fn hello(receive: &mut RecvStream, decoder: &mut Decoder) -> Result<Hello,
             Ok(Some(_)) => return Err(Parting::Protocol("no hello at first".into())),
             Err(error) => return Err(Parting::Protocol(error.to_string())),
         }
-        match receive.read_chunk(limits::LINK_WINDOW as usize, true).await {
+        match receive.read_chunk(limits::STREAM_WINDOW as usize, true).await {
             Ok(Some(chunk)) => decoder.push(&chunk.bytes),
             Ok(None) => return Err(Parting::Protocol("the end before a hello".into())),
             Err(error) => return Err(read_failure(error)),

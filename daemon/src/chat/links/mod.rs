@@ -28,7 +28,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -60,7 +60,6 @@ pub(super) struct Links {
     open: Mutex<HashMap<LinkId, Arc<Mailbox>>>,
     last: AtomicU64,
     greetings: Arc<Greetings>,
-    dials: Semaphore,
     mistakes: Mistakes,
     /// Nothing new begins.
     stop: CancellationToken,
@@ -88,7 +87,6 @@ pub(super) async fn run(
         open: Mutex::default(),
         last: AtomicU64::new(0),
         greetings: Arc::default(),
-        dials: Semaphore::new(limits::DIALS),
         mistakes: Mistakes::default(),
         stop: stop.clone(),
     });

@@ -64,9 +64,9 @@ fn transport(streams: u32) -> TransportConfig {
     config
         .max_concurrent_bidi_streams(VarInt::from_u32(streams))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .stream_receive_window(VarInt::from_u32(limits::LINK_WINDOW))
-        .receive_window(VarInt::from_u32(limits::LINK_WINDOW))
-        .send_window(limits::LINK_SEND_WINDOW)
+        .stream_receive_window(VarInt::from_u32(limits::STREAM_WINDOW))
+        .receive_window(VarInt::from_u32(limits::STREAM_WINDOW))
+        .send_window(limits::SEND_WINDOW)
         .datagram_receive_buffer_size(None)
         .keep_alive_interval(Some(limits::LINK_KEEP_ALIVE))
         .max_idle_timeout(IdleTimeout::try_from(limits::LINK_IDLE).ok())

@@ -54,8 +54,8 @@ impl Station {
         let identity = Arc::new(Identity::load_or_create(dir.path(), None).unwrap());
         let port = ChatPort::bind(listen.parse().unwrap()).unwrap();
         let (id, address) = (identity.id(), port.listen);
-        let (orders, link_orders) = mpsc::channel(limits::LINK_ORDERS);
-        let (link_reports, reports) = mpsc::channel(limits::LINK_REPORTS);
+        let (orders, link_orders) = mpsc::channel(64);
+        let (link_reports, reports) = mpsc::channel(64);
         let (introduction, introduced) = watch::channel(Introduction {
             name: name.parse().unwrap(),
             instance: u64::from(address.port()),
