@@ -38,7 +38,7 @@ struct Box5 {
 
 impl Box5 {
     fn new() -> Box5 {
-        Box5::with(&Config::of(""), LoadedPeers::default())
+        Box5::with(&Config::from_text(""), LoadedPeers::default())
     }
 
     fn with(config: &Config, loaded: LoadedPeers) -> Box5 {
@@ -280,7 +280,7 @@ fn what_was_stored_before_a_restart_is_known() {
         high: vec![(id(9), EPOCH, 17)],
         ..LoadedPeers::default()
     };
-    let mut me = Box5::with(&Config::of(""), loaded);
+    let mut me = Box5::with(&Config::from_text(""), loaded);
     me.pass(Duration::ZERO);
     assert_eq!(me.dialled(), [(1, Some(id(9)), vec![at(9)])], "a starting daemon looks for whom it knew");
     me.up_as(1, 9, "bob", Some(1), 1);
@@ -457,7 +457,7 @@ fn a_refused_message_is_told_and_the_others_go_on() {
 
 #[test]
 fn messages_of_strangers_are_refused_where_only_known_peers_are_heard() {
-    let mut config = Config::of("");
+    let mut config = Config::from_text("");
     config.chat.accept = Accept::Known;
     let mut me = Box5::with(&config, LoadedPeers::default());
     me.up(1, 9, "bob");
