@@ -196,6 +196,7 @@ EOF
 printf '[server]\nhost-name=ava\nuse-ipv4=yes\nuse-ipv6=yes\n[publish]\npublish-workstation=yes\n' > "$1/avahi.conf"
 dbus-daemon --config-file="$1/bus.conf" --nofork --print-address=1 &
 until [ -S "$1/bus" ]; do read -t 0.1 -r _ < /dev/zero || true; done
+export DBUS_SYSTEM_BUS_ADDRESS="unix:path=$1/bus"
 exec avahi-daemon --file="$1/avahi.conf" --no-chroot --no-rlimits --no-drop-root
 "#;
 
@@ -212,7 +213,7 @@ fn avahi_on_the_same_box_goes_on_and_finds_us() {
     let mut avahi = Running::start(a.command(&["unshare", "--mount", "bash", "-ec", AVAHI, "avahi", path]));
     avahi.stderr_with("Server startup complete");
     let (anna, bob) = (a.node("anna").start(), b.node("bob").start());
-    let mut browse = |service: &str, expected: &[&str]| {
+    let browse = |service: &str, expected: &[&str]| {
         eventually(&format!("avahi-browse shows {expected:?}"), || {
             let mut browse = a.command(&["avahi-browse", "-rtp", service]);
             browse.env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={path}/bus"));
@@ -228,9 +229,9 @@ fn avahi_on_the_same_box_goes_on_and_finds_us() {
     assert!(avahi.is_running());
 }
 
-/// Announces instances with every fault that comes to mind, and one without; then says "done", and goes on with it.
+/// Announces instances with every fault that comes to mind, then says "done", and goes on with two that have none.
 const LIAR: &str = r#"
-import os, socket, struct, sys
+import os, select, socket, struct, sys
 out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(sys.argv[1]))
 out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
@@ -275,10 +276,13 @@ for round in range(20):
     send(os.urandom(1000))
     send(b"\0")
 honest = peer_id()
-announce(b"crowd", [b"v=1", peer_id(), b"name=crowd"], ["10.77.0.%d" % n for n in range(100, 200)])
-announce(b"honest", [b"v=1", honest, b"name=honest"], [here])
+crowd = peer_id()
 print("done", flush=True)
-sys.stdin.read()
+while True: # what was sent last may be lost in such a flood
+    announce(b"crowd", [b"v=1", crowd, b"name=crowd"], ["10.77.0.%d" % n for n in range(100, 200)])
+    announce(b"honest", [b"v=1", honest, b"name=honest"], [here])
+    if select.select([sys.stdin], [], [], 1)[0]:
+        break
 "#;
 
 #[test]
@@ -302,9 +306,11 @@ fn an_announcer_that_lies_does_no_harm() {
         listed["peers"].as_array().unwrap().iter().map(|peer| peer["name"].as_str().unwrap()).collect();
     names.sort_unstable();
     assert_eq!(names, ["bob", "crowd", "honest"], "{listed}");
-    wait_found(&bob, "anna", &["10.77.0.1:7890"]);
+    // Whoever says that it is anna, too, adds addresses that lead to nobody who can prove it, and takes away none.
+    let found = wait_found(&bob, "anna", &["10.77.0.1:7890", "10.77.0.3:7890"]);
+    assert!(found.len() <= 8, "{found:?}");
     anna.stop();
-    wait_gone(&bob, "anna", "");
+    wait_gone(&bob, "anna", "10.77.0.1");
 }
 
 #[test]

@@ -140,10 +140,14 @@ impl Host {
     /// is not touched: its sender would be told.
     #[track_caller]
     pub fn lose(&self, percent: u8) {
+        let rule = match percent {
+            0 => String::new(),
+            1..=99 => format!("iifname != lo numgen random mod 100 < {percent} drop"),
+            _ => "iifname != lo drop".into(),
+        };
         let rules = format!(
             "table inet lab\ndelete table inet lab\ntable inet lab {{\n chain lose {{\n\
-             type filter hook input priority -300\n\
-             iifname != lo numgen random mod 100 < {percent} drop\n}}\n}}\n"
+             type filter hook input priority -300\n{rule}\n}}\n}}\n"
         );
         Running::to_end(self.command(&["nft", "-f", "-"]), rules.as_bytes()).expect(0);
     }

@@ -196,7 +196,7 @@ mod tests {
     use if_addrs::{Ifv4Addr, Ifv6Addr};
 
     fn config(text: &str) -> Arc<Config> {
-        let mut config = Config::of("");
+        let mut config = Config::from_text("");
         config.discovery = toml::from_str(text).unwrap();
         Arc::new(config)
     }

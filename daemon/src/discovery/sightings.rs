@@ -78,12 +78,15 @@ impl Sightings {
         let mut addresses: Vec<Scoped> = addresses.into_iter().collect();
         addresses.sort_unstable_by_key(|scoped| (self.socket_address(*scoped, port).is_none(), *scoped));
         addresses.truncate(4 * limits::PEER_ADDRESSES);
+        let instance = Instance { fullname: fullname.to_owned(), name, port, addresses };
         let seen = self.peers.entry(peer).or_default();
-        seen.instances.retain(|instance| instance.fullname != fullname);
-        if seen.instances.len() >= limits::INSTANCES_OF_PEER {
-            self.names.remove(&seen.instances.remove(0).fullname);
+        let is_full = seen.instances.len() >= limits::INSTANCES_OF_PEER;
+        match seen.instances.iter_mut().find(|known| known.fullname == fullname) {
+            Some(known) => *known = instance,
+            // Who came first stays: others can say that they are the same, but crowd out nobody.
+            None if is_full => return false,
+            None => seen.instances.push(instance),
         }
-        seen.instances.push(Instance { fullname: fullname.to_owned(), name, port, addresses });
         seen.is_fresh = true;
         self.names.insert(fullname.to_owned(), peer);
         self.plan(now, peer);
@@ -132,10 +135,10 @@ impl Sightings {
             let addresses = self.addresses(peer);
             let Some(seen) = self.peers.get_mut(&peer) else { continue };
             let is_fresh = std::mem::take(&mut seen.is_fresh);
-            if let (Some(newest), false) = (seen.instances.last(), addresses.is_empty()) {
+            if let (Some(first), false) = (seen.instances.first(), addresses.is_empty()) {
                 if is_fresh || seen.told.as_ref().is_none_or(|(_, told)| *told != addresses) {
                     seen.told = Some((now, addresses.clone()));
-                    return Some(Sighting::Seen { peer, name: newest.name.clone(), addresses });
+                    return Some(Sighting::Seen { peer, name: first.name.clone(), addresses });
                 }
                 continue;
             }
@@ -150,7 +153,7 @@ impl Sightings {
         None
     }
 
-    /// Where a peer can be reached. Each instance has its turn, so that none crowds out another.
+    /// Where a peer can be reached. Each instance has its turn, the first one first, so that none crowds out another.
     fn addresses(&self, peer: PeerId) -> Vec<SocketAddr> {
         let instances = self.peers.get(&peer).map_or(&[][..], |seen| &seen.instances);
         let mut queues: Vec<Vec<SocketAddr>> =
@@ -158,7 +161,7 @@ impl Sightings {
         let mut taken = HashSet::new();
         let mut addresses = Vec::new();
         while addresses.len() < limits::PEER_ADDRESSES && queues.iter().any(|queue| !queue.is_empty()) {
-            let turn = queues.iter_mut().rev().filter_map(Vec::pop);
+            let turn = queues.iter_mut().filter_map(Vec::pop);
             addresses.extend(turn.filter(|address| taken.insert(*address)));
         }
         addresses.truncate(limits::PEER_ADDRESSES);
@@ -322,9 +325,12 @@ mod tests {
     fn a_crowd_of_announcements_is_bounded() {
         let mut test = Test::new();
         for n in 0..limits::INSTANCES + 10 {
-            let is_taken = test.resolved(&n.to_string(), 1, "bob", &[("10.0.0.9", 0)]);
-            assert!(is_taken && test.sightings.names.len() <= limits::INSTANCES_OF_PEER);
+            let is_taken = test.resolved(&n.to_string(), 1, &format!("bob{n}"), &[("10.0.0.9", 0)]);
+            assert_eq!(is_taken, n < limits::INSTANCES_OF_PEER);
         }
+        assert_eq!(test.told(), [seen(1, "bob0", &["10.0.0.9:7890"])], "who was first");
+        test.sightings.clear(test.now);
+        assert_eq!(test.told(), [Sighting::Gone(id(1))]);
         for n in 0..limits::INSTANCES + 10 {
             let mut peer = [1; 32];
             peer[..8].copy_from_slice(&n.to_le_bytes());
