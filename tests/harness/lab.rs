@@ -18,8 +18,7 @@ impl Namespace {
         assert_eq!(holder.line(), "here", "the namespace is made");
         let space = Namespace(holder);
         // No wait for duplicate addresses (RFC 4862, section 5.4): there are none.
-        space.sh("echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad");
-        space.sh("ip link set lo up");
+        space.sh("echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad; ip link set lo up");
         space
     }
 
@@ -81,10 +80,8 @@ impl Lab {
         self.0.sh(&format!(
             "ip link add {port} type veth peer name {interface} netns {pid}; ip link set {port} master {bridge} up"
         ));
-        for address in addresses {
-            host.sh(&format!("ip address add {address} dev {interface}"));
-        }
-        host.sh(&format!("ip link set {interface} up"));
+        let addresses = addresses.iter().map(|address| format!("ip address add {address} dev {interface}; "));
+        host.sh(&format!("{}ip link set {interface} up", addresses.collect::<String>()));
     }
 
     /// Pulls the cable of a host's interface: it notices. [`Host::lose`] cuts a link so that nobody does.
