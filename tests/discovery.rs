@@ -313,6 +313,49 @@ fn an_announcer_that_lies_does_no_harm() {
     wait_gone(&bob, "anna", "10.77.0.1");
 }
 
+/// Fills the memory of whoever keeps all that is announced.
+const FLOOD: &str = r#"
+import os, socket, struct, sys, time
+out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(sys.argv[1]))
+out.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 9000) # so that sending waits for the LAN
+def record():
+    return b"\x0c" + os.urandom(6).hex().encode() + b"\5local\0" + struct.pack("!HHIH", 1, 1, 4000000000, 4) + os.urandom(4)
+while True:
+    packet = struct.pack("!HHHHHH", 0, 0x8400, 0, 200, 0, 0) + b"".join(record() for _ in range(200))
+    out.sendto(packet, ("224.0.0.251", 5353))
+"#;
+
+#[test]
+fn a_flood_of_announcements_ends_discovery_for_a_while_and_nothing_else() {
+    if has_no_lab("a_flood_of_announcements_ends_discovery_for_a_while_and_nothing_else", &["python3"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let (a, b, c) = (lab.host(1), lab.host(2), lab.host(3));
+    let mut anna = a.node("anna").start();
+    let bob = b.node("bob").start();
+    wait_found(&anna, "bob", &["10.77.0.2:7890"]);
+    let flood = Running::start(c.command(&["python3", "-c", FLOOD, "10.77.0.3"]));
+    anna.daemon().stderr_with("somebody floods the LAN");
+    drop(flood);
+    wait_gone(&anna, "bob", "");
+    anna.stop();
+    drop(bob);
+}
+
+#[test]
+fn who_hears_nothing_says_so() {
+    if has_no_lab("who_hears_nothing_says_so", &["nft"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let a = lab.host(1);
+    a.lose(100);
+    let mut anna = a.node("anna").start();
+    anna.daemon().stderr_with("discovery hears nothing, not even itself");
+}
+
 #[test]
 fn links_that_break_lose_or_crawl_are_made_by_the_lab() {
     if has_no_lab("links_that_break_lose_or_crawl_are_made_by_the_lab", &["nft", "ping", "tc"]) {
