@@ -184,7 +184,7 @@ fn who_asks_by_hand_is_answered() {
     }
 }
 
-/// Runs Avahi, and the bus that it needs, in namespaces of their own where the machine may have them, too.
+/// Runs Avahi, and the bus that it needs, which ends with it, in places of their own: the machine may have them, too.
 const AVAHI: &str = r#"
 mkdir -p /run/avahi-daemon
 mount -t tmpfs none /run/avahi-daemon
@@ -194,7 +194,7 @@ cat > "$1/bus.conf" <<EOF
 <allow user="*"/></policy></busconfig>
 EOF
 printf '[server]\nhost-name=ava\nuse-ipv4=yes\nuse-ipv6=yes\n[publish]\npublish-workstation=yes\n' > "$1/avahi.conf"
-dbus-daemon --config-file="$1/bus.conf" --nofork --print-address=1 &
+setpriv --pdeathsig KILL dbus-daemon --config-file="$1/bus.conf" --nofork --print-address=1 &
 until [ -S "$1/bus" ]; do read -t 0.1 -r _ < /dev/zero || true; done
 export DBUS_SYSTEM_BUS_ADDRESS="unix:path=$1/bus"
 exec avahi-daemon --file="$1/avahi.conf" --no-chroot --no-rlimits --no-drop-root
