@@ -250,3 +250,63 @@ fn a_clock_that_jumps_delays_no_try() {
     assert!(!times.is_sorted(), "the clock did jump: {times:?}");
     downloader.node.daemon().signal(Signal::TERM);
 }
+
+/// A download of 8 MiB that stalls after 3 until the source goes on.
+fn stalling() -> (Downloader, Source, u64) {
+    let file = File::new(&bytes(1, 8 * MIB));
+    let source = Source::http(move |request| file.answer(request).stall_after(3 * MIB));
+    let mut downloader = Downloader::new();
+    let id = downloader.add_with(&source.url("f"), json!({"output": "dir/f"}));
+    downloader.until(id, "3 MiB are there", |shown| shown["bytes"] == 3 * MIB);
+    (downloader, source, id)
+}
+
+#[test]
+fn a_part_file_that_is_taken_away_midway_is_fetched_again() {
+    for what in ["removed", "replaced"] {
+        let (mut downloader, source, id) = stalling();
+        let part = downloader.path(&format!("dir/.netkit-{id}.part"));
+        std::fs::remove_file(&part).unwrap();
+        if what == "replaced" {
+            std::fs::write(&part, "another's").unwrap();
+        }
+        source.go_on();
+        downloader.done(id);
+        assert_same(&downloader.read("dir/f"), &bytes(1, 8 * MIB), what);
+        assert!(downloader.words(id).contains(&"restarted".to_owned()), "{:?}", downloader.words(id));
+    }
+}
+
+#[test]
+fn the_path_that_is_told_is_where_the_file_is() {
+    let (mut downloader, source, id) = stalling();
+    std::fs::rename(downloader.path("dir"), downloader.path("elsewhere")).unwrap();
+    source.go_on();
+    let shown = downloader.done(id);
+    assert_eq!(shown["path"], json!(downloader.path("dir/f")));
+    assert_same(&downloader.read("dir/f"), &bytes(1, 8 * MIB), "where it is told to be");
+    assert!(!downloader.path("elsewhere/f").exists());
+}
+
+#[test]
+fn what_can_not_be_deleted_is_told() {
+    if not_root("what_can_not_be_deleted_is_told") {
+        return;
+    }
+    let file = File::new(&bytes(1, 4 * MIB));
+    let source = Source::http(move |request| file.answer(request).stall_after(3 * MIB));
+    let mut downloader = nobodys();
+    let id = downloader.add(&source.url("f"));
+    downloader.until(id, "3 MiB are there", |shown| shown["bytes"] == 3 * MIB);
+    let dir = downloader.path("");
+    set_mode(&dir, 0o550);
+    for verb in ["cancel", "remove"] {
+        let error = downloader.call(&format!("downloads.{verb}"), json!({ "id": id })).unwrap_err();
+        assert!(error["message"].as_str().unwrap().contains("part file"), "{error}");
+        downloader.state(id, "paused");
+    }
+    set_mode(&dir, 0o750);
+    downloader.tell("cancel", id);
+    downloader.tell("remove", id);
+    assert_eq!(downloader.names(), [""; 0]);
+}

@@ -133,6 +133,38 @@ fn a_name_of_our_own_is_used_as_it_is_or_not_at_all() {
 }
 
 #[test]
+fn of_two_that_want_one_name_the_second_fails_before_it_fetches() {
+    let content = bytes(1, 4 * MIB);
+    let file = File::new(&content);
+    let source = Source::http(move |request| file.answer(request).stall_after(MIB));
+    let mut downloader = Downloader::new();
+    let first = downloader.add_with(&source.url("a"), json!({"output": "own"}));
+    downloader.until(first, "1 MiB is there", |shown| shown["bytes"] == MIB);
+    let second = downloader.add_with(&source.url("b"), json!({"output": "own"}));
+    downloader.failed(second, "exists");
+    source.go_on();
+    downloader.done(first);
+    assert_eq!(source.gets().len(), 1);
+    assert_eq!(downloader.names(), ["own"]);
+}
+
+#[test]
+fn a_part_goes_when_an_identical_file_came_by_other_ways() {
+    let content = bytes(1, 4 * MIB);
+    let file = File::new(&content);
+    let source = Source::http(move |request| file.answer(request).stall_after(MIB));
+    let mut downloader = Downloader::new();
+    let checksum = format!("blake3:{}", blake3(&content));
+    let id = downloader.add_with(&source.url("f"), json!({"checksum": checksum}));
+    downloader.until(id, "1 MiB is there", |shown| shown["bytes"] == MIB);
+    downloader.tell("pause", id);
+    std::fs::write(downloader.path("f"), &content).unwrap();
+    downloader.tell("resume", id);
+    assert_eq!(downloader.done(id)["verified"], true);
+    assert_eq!((downloader.names(), source.gets().len()), (vec!["f".to_owned()], 1));
+}
+
+#[test]
 fn an_identical_file_that_is_there_already_is_done_at_once() {
     let mut downloader = Downloader::new();
     let content = bytes(1, 3 * MIB + 1);

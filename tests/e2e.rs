@@ -14,6 +14,8 @@ mod control;
 mod downloads;
 /// Those who ask something of the download queue: several at once, the same twice, what does not fit.
 mod downloads_callers;
+/// Downloads by several connections, from servers that give them less than they promise.
+mod downloads_connections;
 /// Downloads through kill -9, power loss and restarts.
 mod downloads_crash;
 /// `netkitctl get` and `netkitctl queue`.
@@ -36,8 +38,12 @@ mod files;
 mod files_crowd;
 /// What of a share is shown, under which names and to whom; and what nobody is served.
 mod files_shown;
+/// `netkitctl ip`: addresses, networks, and this machine.
+mod ip;
 /// Chat with plain peers: the tutorial's, netcat, hostile ones.
 mod plain;
+/// `netkitctl port`: names, ranges, who has a port, what comes of connecting.
+mod port;
 /// netkitd as a process: configuration, signals, one instance, units.
 mod process;
 /// Who may do what.

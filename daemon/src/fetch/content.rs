@@ -141,8 +141,10 @@ impl Content {
     /// # Errors
     /// What the file system says.
     pub(super) fn start_over(self, id: u64) -> io::Result<Content> {
-        let dir = Arc::clone(self.file.dir());
-        Content::new(PartFile::create(&dir, id)?, &self.about.boot)
+        let Content { file, about, .. } = self;
+        let dir = Arc::clone(file.dir());
+        drop(file); // and its lock
+        Content::new(PartFile::create(&dir, id)?, &about.boot)
     }
 
     pub(super) fn ledger(&self) -> Arc<Ledger> {
@@ -344,6 +346,7 @@ mod tests {
         let reopen = || PartFile::reopen(&dir(tmp.path()), 1).unwrap().unwrap();
         let same = Content::resume(reopen(), about.clone(), &rows, "boot").unwrap();
         assert_eq!(same.missing(size)[0], 2 * BLOCK + 9..size, "what this boot wrote is there");
+        drop(same);
         let other = Content::resume(reopen(), about, &rows, "another boot").unwrap();
         assert_eq!(other.missing(size)[0], BLOCK..size);
         assert_eq!(other.about.boot, "another boot");

@@ -40,6 +40,7 @@ pub(super) fn prepare(task: &Task) -> Result<Prepared, Break> {
         return Ok(Prepared { there: There::File(done), restarted: None });
     }
     if let Some(done) = identical(task, &dir)? {
+        PartFile::discard(&dir, task.start.id).map_err(|error| failed(&error))?; // it is not needed any more
         return Ok(Prepared { there: There::File(done), restarted: None });
     }
     let id = task.start.id;
@@ -84,7 +85,9 @@ fn resumable(task: &Task, dir: &Arc<TargetDir>, part: &PartRow) -> io::Result<Re
     let Some(file) = PartFile::reopen(dir, task.start.id)? else {
         return Ok(Err(Useless { there: None, why: "its part file is gone" }));
     };
-    if file.identity()? != part.file {
+    // The number of a file system may be another one since the machine was started.
+    let ((device, inode), (device_then, inode_then)) = (file.identity()?, part.file);
+    if inode != inode_then || (part.boot == task.engine.boot && device != device_then) {
         return Ok(Err(Useless { there: None, why: "its part file is another file now" }));
     }
     if part.complete.is_none() && (part.size.is_none() || part.validator.is_none()) {
@@ -98,7 +101,7 @@ fn resumable(task: &Task, dir: &Arc<TargetDir>, part: &PartRow) -> io::Result<Re
 /// The file that a netkitd placed which was killed before it could note so.
 fn placed_before(task: &Task, dir: &TargetDir) -> Result<Option<Done>, Break> {
     let Some((PartRow { complete: Some(blake3), file, .. }, _)) = &task.start.part else { return Ok(None) };
-    let found = files::find_placed(dir, &task.start.target.name(), task.start.naming, *file)
+    let found = files::find_placed(dir, &task.start.target.name(), task.start.naming, file.1)
         .map_err(|error| disk::failed(&task.path, &error))?;
     let Some((name, file)) = found else { return Ok(None) };
     let (checksum, bytes) = digest(task, &file, Algorithm::Blake3)?;
@@ -144,7 +147,7 @@ pub(super) fn verify(task: &Task, part: &PartFile, blake3: BlockHash) -> Result<
     if found.as_ref() == Some(wanted) {
         return Ok(true);
     }
-    PartFile::remove(part.dir(), task.start.id).map_err(|error| disk::failed(&task.path, &error))?;
+    part.remove().map_err(|error| disk::failed(&task.path, &error))?;
     let found = found.map(|found| found.to_string()).unwrap_or_default();
     let why = format!("the content is not what the checksum names: it is {found}, not {wanted}");
     Err(Failed::new(Kind::Checksum, why)

@@ -22,7 +22,7 @@ impl Downloads {
     ) {
         use DownloadState::{Active, Cancelled, Done, Failed, Paused, Queued, RetryWait, Verifying};
         let Some(entry) = self.entries.get_mut(&id) else {
-            return answer(reply, Err(not_found(id)));
+            return answer(reply, Err(not_found(id, self.last_id)));
         };
         if entry.is_committing || entry.wish.is_some() {
             self.deferred.push_back((id, change, reply));
@@ -77,7 +77,7 @@ impl Downloads {
     /// Takes a download off the list; what came of one that is not complete is deleted first.
     pub(super) fn remove(&mut self, now: Timestamp, id: u64, reply: Option<Reply<Download>>) {
         let Some(mut entry) = self.take(id) else { return };
-        if matches!(entry.row.state, DownloadState::Done | DownloadState::Cancelled) {
+        if entry.row.state == DownloadState::Done {
             entry.is_committing = true;
             self.put(entry);
             self.removed(now, id, reply);
@@ -131,7 +131,9 @@ impl Downloads {
 
     /// The limit holds at once; should it not be committed, it is taken back.
     fn limit(&mut self, id: u64, limit: u64, reply: Reply<Download>) {
-        let Some(before) = self.set_limit(id, limit) else { return answer(reply, Err(not_found(id))) };
+        let Some(before) = self.set_limit(id, limit) else {
+            return answer(reply, Err(not_found(id, self.last_id)));
+        };
         let Some(entry) = self.entries.get(&id) else { return };
         let ops = vec![Op::DownloadSet(Box::new(entry.row.clone()))];
         self.steps.push(Step { ops, follow: Follow::Limited(id, before, reply), is_asked: true });
@@ -165,8 +167,9 @@ impl Downloads {
 
     /// The positions that change when a download goes to a place.
     fn places(&self, id: u64, place: Place) -> Result<Vec<(u64, i64)>, Error> {
-        let position =
-            |id: u64| self.entries.get(&id).map(|entry| entry.row.position).ok_or_else(|| not_found(id));
+        let position = |id: u64| {
+            self.entries.get(&id).map(|entry| entry.row.position).ok_or_else(|| not_found(id, self.last_id))
+        };
         position(id)?;
         let positions = || self.entries.values().map(|entry| entry.row.position);
         match place {

@@ -181,3 +181,35 @@ fn places_are_as_asked() {
     queue.finish(1);
     assert_eq!(queue.running(), [2, 3]);
 }
+
+#[test]
+fn a_place_outlives_another_change_in_the_same_turn() {
+    let mut queue = Queue::new();
+    let ids: Vec<u64> = (0..5).map(|_| queue.add()).collect();
+    let (reply, _moved) = oneshot::channel();
+    queue.downloads.on_move(ids[4], Place::First, reply);
+    let _paused = queue.ask(ids[4], Change::Pause);
+    queue.turn();
+    assert_eq!(queue.listed()[0], ids[4]);
+    assert_eq!(queue.change(ids[4], Change::Resume), Ok(DownloadState::Queued));
+    assert_eq!(queue.listed()[0], ids[4]);
+}
+
+#[test]
+fn what_can_not_be_deleted_stays_and_whoever_asked_is_told() {
+    let mut queue = Queue::new();
+    let [running, other] = [queue.add(), queue.add()];
+    queue.fail(other, Retry::Never);
+    for (id, state) in [(running, DownloadState::Paused), (other, DownloadState::Failed)] {
+        for change in [Change::Cancel, Change::Remove] {
+            let mut answer = queue.ask(id, change);
+            queue.turn();
+            if queue.started.contains_key(&id) {
+                queue.end(id, End::Stopped);
+            }
+            queue.report(Report::Discarded(id, Err("the directory is closed".into())));
+            assert_eq!(answer.try_recv().unwrap().unwrap_err().kind(), Kind::Unavailable);
+            assert_eq!(queue.state(id), state, "{change:?}");
+        }
+    }
+}
