@@ -32,7 +32,7 @@ pub const CONVERSATIONS: usize = 4096;
 /// What does not fit is dropped, and sent again by its sender.
 pub const QUIC_INBOX: usize = 1024;
 /// Bytes of the largest QUIC packet taken: what fits an Ethernet frame, and the most that quinn looks for.
-pub const QUIC_PACKET: usize = 1472;
+pub const QUIC_PACKET: u16 = 1472;
 /// Bytes that a peer may send before the hub took the last ones: 256 MB a second at a round trip of a millisecond.
 pub const STREAM_WINDOW: u32 = 256 << 10;
 /// Bytes sent to a peer that it has not acknowledged; its own window is smaller if it is one of ours.
@@ -48,7 +48,8 @@ pub const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
 pub const RESET_INTERVAL: Duration = Duration::from_millis(1);
 /// Links in all: 60 MB at 30 KB each.
 pub const LINKS: usize = 2048;
-/// Connections whose hello has not come, in all.
+/// Connections whose hello has not come, in all; who calls then is not answered, and calls again by itself: many do where
+/// a box is started anew.
 pub const GREETINGS: usize = 256;
 /// ... from where on a caller must first show that its address is its own (RFC 9000, section 8.1.2).
 pub const GREETINGS_UNPROVEN: usize = 64;
