@@ -179,7 +179,7 @@ impl Links {
             }
             Answer::Later => {
                 self.counters.quic_refused.fetch_add(1, Relaxed);
-                incoming.ignore();
+                Incoming::ignore(incoming);
             }
             Answer::Prove | Answer::Refuse => {
                 self.counters.quic_refused.fetch_add(1, Relaxed);
