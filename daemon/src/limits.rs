@@ -280,7 +280,7 @@ pub const STOP_SESSION: Duration = Duration::from_secs(3);
 pub const STOP_EDGES: Duration = Duration::from_secs(5);
 /// How long all links may take to end; less than [`STOP_EDGES`].
 pub const STOP_LINKS: Duration = Duration::from_secs(2);
-/// How long the last packets, which tell that connections are closed, may take to be answered.
-pub const STOP_QUIC: Duration = Duration::from_millis(500);
+/// How long it is waited for late packets of connections that are closed, to answer them: a few round trips of a LAN.
+pub const STOP_QUIC: Duration = Duration::from_millis(200);
 /// How long the last log lines may take.
 pub const STOP_LOG: Duration = Duration::from_secs(1);
