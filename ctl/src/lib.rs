@@ -22,6 +22,7 @@ mod output;
 mod rate;
 #[cfg(test)]
 mod seed;
+mod table;
 mod time;
 mod unreachable;
 mod wait;

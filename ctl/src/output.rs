@@ -47,6 +47,13 @@ impl Out {
         self.terminal
     }
 
+    /// Columns of the terminal; `None` where it is none, and lines may be as long as they are.
+    #[must_use]
+    pub(crate) fn width(&self) -> Option<usize> {
+        let size = || rustix::termios::tcgetwinsize(self.fd()).ok().filter(|size| size.ws_col > 0);
+        self.terminal.then(|| size().map_or(80, |size| size.ws_col.into()))
+    }
+
     /// For waiting until the reader leaves.
     pub(crate) fn fd(&self) -> rustix::fd::BorrowedFd<'_> {
         self.target.as_fd()
