@@ -1,0 +1,221 @@
+//! What the command line means, all of it checked. Made from `flags`; the rest of `wire` sees only this.
+
+use super::append::{Append, append};
+use super::flags::{Args, Bind, Clients, Common, Inet, Many, Send, Side, What};
+use super::input::Kind;
+use super::limits;
+use super::pattern::Pattern;
+use super::payload::{Payload, parse_hex, read_file, unescape};
+use super::peers::Target;
+use super::record::Recording;
+use super::replay::{Pick, Reader};
+use super::reply::Rule;
+use super::schedule::Schedule;
+use super::show::Format;
+use super::socket::{Action, Endpoint, Family};
+use super::text::Encoding;
+use crate::exit::{Exit, Failure, Outcome};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// What to do.
+pub(super) struct Settings {
+    pub(super) endpoint: Endpoint,
+    pub(super) schedule: Option<Schedule>,
+    /// How stdin is read, if it is.
+    pub(super) input: Option<Kind>,
+    pub(super) commands: bool,
+    /// Whether there is a person with a line editor.
+    pub(super) is_interactive: bool,
+    pub(super) target: Target,
+    pub(super) append: Vec<Append>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) hang_up: bool,
+    pub(super) once: bool,
+    pub(super) expect: Option<Pattern>,
+    pub(super) within: Option<Duration>,
+    pub(super) stop_after: Option<u64>,
+    pub(super) record: Option<Recording>,
+    pub(super) format: Format,
+    pub(super) encoding: Encoding,
+    pub(super) json: bool,
+    pub(super) quiet: bool,
+    pub(super) shows_sent: bool,
+}
+
+/// What kind of ends the process has.
+struct Ends {
+    stdin_is_terminal: bool,
+    stdout_is_terminal: bool,
+    is_dumb: bool,
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// What of it makes no sense, or names files that can't be read.
+pub(super) fn resolve(args: Args, json: bool) -> Outcome<Settings> {
+    let ends = Ends {
+        stdin_is_terminal: std::io::stdin().is_terminal(),
+        stdout_is_terminal: std::io::stdout().is_terminal(),
+        is_dumb: std::env::var_os("TERM").is_none_or(|term| term == "dumb"),
+    };
+    let none = Clients::default;
+    match args.what {
+        What::Udp(udp) => {
+            let endpoint = endpoint(Family::Udp, udp.action, udp.address, udp.bind, udp.inet, udp.many)?;
+            of(endpoint, &none(), Source::Flags(udp.send), udp.common, json, &ends)
+        }
+        What::Tcp(tcp) => {
+            let many = Many::default();
+            let endpoint = endpoint(Family::Tcp, tcp.action, tcp.address, tcp.bind, tcp.inet, many)?;
+            of(endpoint, &tcp.clients, Source::Flags(tcp.send), tcp.common, json, &ends)
+        }
+        What::Unix(unix) => {
+            let (bind, inet, many) = (Bind::default(), Inet::default(), Many::default());
+            let endpoint = endpoint(Family::Unix, unix.action, unix.address, bind, inet, many)?;
+            of(endpoint, &unix.clients, Source::Flags(unix.send), unix.common, json, &ends)
+        }
+        What::UnixDgram(unix) => {
+            let (inet, many) = (Inet::default(), Many::default());
+            let endpoint = endpoint(Family::UnixDgram, unix.action, unix.address, unix.bind, inet, many)?;
+            of(endpoint, &none(), Source::Flags(unix.send), unix.common, json, &ends)
+        }
+        What::Replay(replay) => {
+            let pick = replay.from.unwrap_or(match replay.side {
+                Side::Sent => Pick::Sent,
+                Side::Received => Pick::Received,
+            });
+            let schedule = Schedule::replay(Reader::open(&replay.file, pick)?, replay.speed)?;
+            let endpoint = endpoint(
+                replay.family,
+                replay.action,
+                replay.address,
+                replay.bind,
+                replay.inet,
+                replay.many,
+            )?;
+            of(endpoint, &replay.clients, Source::Record(schedule), replay.common, json, &ends)
+        }
+    }
+}
+
+/// Where what is sent by itself comes from.
+enum Source {
+    Flags(Send),
+    Record(Schedule),
+}
+
+fn usage(message: impl Into<String>) -> Failure {
+    Failure::new(Exit::Usage, message)
+}
+
+fn endpoint(
+    family: Family,
+    action: Action,
+    address: String,
+    bind: Bind,
+    inet: Inet,
+    many: Many,
+) -> Outcome<Endpoint> {
+    if bind.bind.is_some() && action == Action::Listen {
+        return Err(usage("--bind is for connecting; to listen at an address, give it as ADDRESS"));
+    }
+    Ok(Endpoint {
+        family,
+        action,
+        address,
+        bind: bind.bind,
+        interface: many.interface,
+        ttl: inet.ttl,
+        broadcast: many.broadcast,
+        multicast_loop: !many.no_loop,
+    })
+}
+
+fn of(
+    endpoint: Endpoint,
+    clients: &Clients,
+    source: Source,
+    common: Common,
+    json: bool,
+    ends: &Ends,
+) -> Outcome<Settings> {
+    let encoding = common.encoding;
+    if common.reply.len() > limits::RULES {
+        return Err(usage(format!("{} rules; {} is the most", common.reply.len(), limits::RULES)));
+    }
+    let rules =
+        common.reply.iter().map(|rule| Rule::parse(rule, encoding, &common.append)).collect::<Result<_, _>>();
+    let expect = common.expect.as_deref().map(|pattern| Pattern::parse(pattern, encoding)).transpose();
+    if clients.once && endpoint.action == Action::Connect {
+        return Err(usage("--once is for listening"));
+    }
+    if common.output == Some(Format::Raw) && ends.stdout_is_terminal {
+        return Err(
+            usage("raw bytes are not for a terminal").hint("-o text, hex or both; or send stdout to a file")
+        );
+    }
+    let schedule = match source {
+        Source::Flags(send) => scheduled(send, &common.append, encoding)?,
+        Source::Record(schedule) => Some(schedule),
+    };
+    let waits_for_something = expect.as_ref().is_ok_and(Option::is_some) || common.stop_after.is_some();
+    let is_interactive = ends.stdin_is_terminal
+        && ends.stdout_is_terminal
+        && !ends.is_dumb
+        && !json
+        && common.input.is_none_or(|kind| matches!(kind, Kind::Text | Kind::Escaped | Kind::Hex))
+        && !waits_for_something
+        && common.within.is_none();
+    // Whoever says what to send has said all, unless there is a person.
+    let is_read = is_interactive || common.input.is_some() || schedule.is_none();
+    let kind = common.input.unwrap_or(Kind::Text);
+    Ok(Settings {
+        schedule,
+        input: (is_read && kind != Kind::None).then_some(kind),
+        commands: common.commands || ends.stdin_is_terminal,
+        is_interactive,
+        target: common.to,
+        rules: rules.map_err(usage)?,
+        hang_up: clients.hang_up,
+        once: clients.once,
+        expect: expect.map_err(usage)?,
+        within: common.within,
+        stop_after: common.stop_after,
+        record: common.record.map(|path| Recording {
+            path,
+            force: common.force,
+            limit: common.record_limit.map_or(limits::RECORD, |limit| limit.as_u64()),
+        }),
+        format: common.output.unwrap_or(if ends.stdout_is_terminal { Format::Text } else { Format::Raw }),
+        encoding,
+        json,
+        quiet: common.quiet,
+        shows_sent: common.sent || ends.stdout_is_terminal,
+        append: common.append,
+        endpoint,
+    })
+}
+
+/// What the flags say is sent by itself.
+fn scheduled(send: Send, with: &[Append], encoding: Encoding) -> Outcome<Option<Schedule>> {
+    let bytes = if let Some(text) = &send.send {
+        Some(unescape(text, encoding).map_err(usage)?)
+    } else if let Some(hex) = &send.hex {
+        Some(parse_hex(hex).map_err(usage)?)
+    } else {
+        None
+    };
+    let payload: Payload = match (bytes, &send.file) {
+        (Some(mut bytes), _) => {
+            append(&mut bytes, with);
+            bytes.into()
+        }
+        (None, Some(path)) => read_file(path).map_err(|e| Failure::new(Exit::Failed, e))?.into(),
+        (None, None) => return Ok(None),
+    };
+    let left = if send.interval.is_some() { send.count } else { Some(1) };
+    let interval = send.interval.unwrap_or_default();
+    Ok(Some(Schedule::Repeat { payload, interval, left, next: Instant::now() }))
+}
