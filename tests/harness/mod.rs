@@ -6,6 +6,7 @@ mod fetch;
 mod needs;
 mod node;
 mod peer;
+mod wire;
 
 pub use command::{Ended, Running, command};
 pub use control::Control;
@@ -13,6 +14,7 @@ pub use fetch::{Answer, connect, fetch_bare, http, parse, raw};
 pub use needs::{has_program, is_root, may_skip};
 pub use node::{Node, NodeBuilder};
 pub use peer::Peer;
+pub use wire::{FAMILIES, bytes_of, every_byte, free, hex, listening, wire, wire_command, wire_with, wiring};
 
 use std::time::{Duration, Instant};
 

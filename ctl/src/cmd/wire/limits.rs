@@ -40,11 +40,13 @@ pub(super) const JSON_LINE: usize = 1 << 20;
 pub(super) const BLOCK: usize = 1 << 20;
 /// How long connecting may take.
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
+/// What connecting gets of that however short -W is: there is nobody to send to before.
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(1);
 /// How long answers to datagrams are waited for once everything is sent, since the last of them.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// How long a peer may take to see that we have closed.
 pub(super) const GOODBYE: Duration = Duration::from_secs(2);
-/// When a datagram that the system had no room for is tried again; also the least time there is to connect.
+/// When a datagram that the system had no room for is tried again.
 pub(super) const TICK: Duration = Duration::from_millis(5);
 /// Lines of stdin that are dealt with before the sockets get their turn.
 pub(super) const LINES: usize = 256;

@@ -15,11 +15,7 @@ impl Session {
     pub(super) fn obey_lines(&mut self) -> Outcome {
         if let Some(held) = self.pending.take() {
             self.obey(held)?;
-            if self.pending.is_none()
-                && let Some(prompt) = &self.prompt
-            {
-                prompt.go_on();
-            }
+            self.go_on();
         }
         self.is_behind = false;
         for _ in 0..limits::LINES {
@@ -49,12 +45,15 @@ impl Session {
             Ok(command) => self.obey(command)?,
             Err(why) => self.journal.warn(&why),
         }
-        if self.pending.is_none()
-            && let Some(prompt) = &self.prompt
-        {
+        self.go_on();
+        Ok(())
+    }
+
+    /// Lets the editor take another line, once this one is dealt with.
+    fn go_on(&self) {
+        if let Some(prompt) = self.prompt.as_ref().filter(|_| self.pending.is_none() && !self.is_ended) {
             prompt.go_on();
         }
-        Ok(())
     }
 
     fn obey(&mut self, command: Command) -> Outcome {

@@ -17,6 +17,10 @@ use std::time::Duration;
 /// How long the last lines may take to be drawn.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
+/// Up and down again: nothing to see. The editor has room for one line that waits, so that it has drawn all before the
+/// second of these when it takes in the first of them.
+const NOTHING: &str = "\x1b[A\n";
+
 /// What came of the editor.
 pub(super) enum Typed {
     Line(String),
@@ -59,6 +63,9 @@ impl Prompt {
                 if printer.print(line).is_err() {
                     break;
                 }
+            }
+            for _ in 0..2 {
+                let _ = printer.print(NOTHING.to_owned()); // a lost terminal needs none
             }
             let _ = send_drawn.send(()); // nobody may wait for it any more
         };

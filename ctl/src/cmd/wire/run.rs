@@ -74,8 +74,8 @@ pub(super) fn run(settings: Settings) -> Outcome {
         Signals::catch().map_err(|e| Failure::new(Exit::Failed, format!("catching signals: {e}")))?;
     let start = Instant::now();
     let deadline = settings.within.and_then(|within| start.checked_add(within));
-    let until = start + limits::CONNECT;
-    let until = deadline.map_or(until, |deadline| until.min(deadline.max(start + limits::TICK)));
+    let patience = settings.within.map_or(limits::CONNECT, |within| within.max(limits::HANDSHAKE));
+    let until = start + patience.min(limits::CONNECT);
     let socket = socket::open(&settings.endpoint, &Patience { signals: &signals, until })?;
     let mut session = Session::begin(settings, socket, signals, deadline)?;
     let ended = session.run();
@@ -246,7 +246,7 @@ impl Session {
 
     /// Whether nothing more is to be sent by itself or from stdin.
     fn has_said_all(&self) -> bool {
-        self.schedule.as_ref().is_none_or(|schedule| schedule.due().is_none())
+        self.schedule.as_ref().is_none_or(|schedule| schedule.due(self.active).is_none())
             && self.pending.is_none()
             && !self.is_behind
             && self.input.as_ref().is_none_or(Input::is_over)

@@ -24,15 +24,15 @@ impl Schedule {
         Ok(Schedule::Replay { reader: Box::new(reader), next, speed, start: None })
     }
 
-    /// When the next one is due; nothing where all are sent.
-    pub(super) fn due(&self) -> Option<Instant> {
+    /// When the next one is due, seen from `now`; nothing where all are sent.
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
         match self {
             Schedule::Repeat { left: Some(0), .. } => None,
             Schedule::Repeat { next, .. } => Some(*next),
             Schedule::Replay { next, speed, start, .. } => {
                 let recorded = next.as_ref()?;
                 // Before the first one: now, as soon as somebody is there.
-                let Some((began, first)) = start else { return Some(Instant::now()) };
+                let Some((began, first)) = start else { return Some(now) };
                 let since = recorded.at.saturating_sub(*first);
                 let since = if *speed > 0.0 { since.as_secs_f64() / speed } else { 0.0 };
                 let since = Duration::try_from_secs_f64(since).unwrap_or(Duration::MAX);
@@ -80,13 +80,13 @@ mod tests {
         let interval = Duration::from_secs(1);
         let payload: Payload = b"x"[..].into();
         let mut repeat = Schedule::Repeat { payload, interval, left: Some(3), next: start };
-        assert_eq!(repeat.due(), Some(start));
+        assert_eq!(repeat.due(start), Some(start));
         repeat.take(start + interval / 2).unwrap();
-        assert_eq!(repeat.due(), Some(start + interval), "a little late is no reason to drift");
+        assert_eq!(repeat.due(start), Some(start + interval), "a little late is no reason to drift");
         repeat.take(start + interval * 5).unwrap();
-        assert_eq!(repeat.due(), Some(start + interval * 6), "what was missed is not made up for");
+        assert_eq!(repeat.due(start), Some(start + interval * 6), "what was missed is not made up for");
         repeat.take(start + interval * 6).unwrap();
-        assert_eq!(repeat.due(), None);
+        assert_eq!(repeat.due(start), None);
     }
 
     #[test]
@@ -101,9 +101,9 @@ mod tests {
             let mut replay = Schedule::replay(reader, speed).unwrap();
             let start = Instant::now();
             assert_eq!(replay.take(start).unwrap().unwrap()[..], [1]);
-            assert_eq!(replay.due(), Some(start + Duration::from_secs(seconds)));
+            assert_eq!(replay.due(start), Some(start + Duration::from_secs(seconds)));
             assert_eq!(replay.take(start).unwrap().unwrap()[..], [2]);
-            assert_eq!(replay.due(), None);
+            assert_eq!(replay.due(start), None);
         }
     }
 }

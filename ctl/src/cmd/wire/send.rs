@@ -36,7 +36,7 @@ impl Session {
         for _ in 0..limits::BURST {
             let now = Instant::now();
             let is_due =
-                self.schedule.as_ref().and_then(super::schedule::Schedule::due).is_some_and(|due| due <= now);
+                self.schedule.as_ref().and_then(|schedule| schedule.due(now)).is_some_and(|due| due <= now);
             if !is_due || !self.takes_more(self.target) {
                 return Ok(());
             }

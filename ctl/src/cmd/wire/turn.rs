@@ -73,15 +73,15 @@ impl Session {
 
     /// When something is due that no descriptor tells.
     fn next_time(&self) -> Option<Instant> {
+        let now = Instant::now();
         let is_taken = || self.takes_more(self.target);
-        let scheduled =
-            self.schedule.as_ref().and_then(super::schedule::Schedule::due).filter(|_| is_taken());
+        let scheduled = self.schedule.as_ref().and_then(|schedule| schedule.due(now)).filter(|_| is_taken());
         let leaving = self.peers.iter().filter_map(|peer| peer.leaves_by).min();
         // A datagram that the system has no room for: nothing tells when it has, for some families.
         let waits = matches!(self.link, Link::Datagrams { .. })
             && self.peers.iter().any(super::peers::Peer::has_queued);
-        let again = waits.then(|| Instant::now() + limits::TICK);
-        let behind = self.is_behind.then(Instant::now);
+        let again = waits.then(|| now + limits::TICK);
+        let behind = self.is_behind.then_some(now);
         [behind, scheduled, leaving, again, self.deadline, self.lingers_until()].into_iter().flatten().min()
     }
 
