@@ -353,10 +353,19 @@ fn a_datagram_that_is_too_long_is_told_and_the_rest_goes() {
     std::fs::write(&path, vec![b'x'; 65_508]).unwrap();
     let long = wire(&["udp", "connect", &address, "--file", path.to_str().unwrap()]).expect(1);
     assert!(long.stderr.contains("more than a datagram holds"), "{}", long.stderr);
-    let lines =
-        wire_with(&["udp", "connect", &address, "--input", "escaped", "-W", "0.2"], b"\\q\nok\\x00\n")
-            .expect(0);
+    let lines = wire_with(&["udp", "connect", &address, "--input", "escaped"], b"\\q\nok\\x00\n").expect(0);
     assert!(lines.stderr.contains("is no escape"), "{}", lines.stderr);
     let arrived = std::iter::repeat_with(|| listener.json()).find(|line| line["kind"] == "received").unwrap();
     assert_eq!(arrived["hex"], "6f6b00");
+
+    // What comes faster than it is read is lost, and counted.
+    listener.signal(Signal::STOP);
+    let flood = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..4_000 {
+        flood.send_to(&[b'x'; 8_000], &address).unwrap();
+    }
+    listener.signal(Signal::CONT);
+    listener.signal(Signal::INT);
+    let ended = listener.end().expect(130);
+    assert!(ended.stderr.contains("came faster than they were read"), "{}", ended.stderr);
 }

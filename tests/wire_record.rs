@@ -202,3 +202,31 @@ fn ctrl_c_leaves_a_whole_record_and_a_full_one_stops() {
     let full = wire_command(&["udp", "listen", "127.0.0.1:0", "--force", "--record", "/dev/full"]);
     crate::harness::Running::to_end(full, b"").expect(8);
 }
+
+#[test]
+fn what_another_program_captured_is_replayed_by_its_sender() {
+    if may_skip(has_program("text2pcap"), "what_another_program_captured_is_replayed_by_its_sender", "tshark")
+    {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("foreign.pcapng").display().to_string();
+    // Two segments in Ethernet frames, in which nothing says which way they went.
+    let made = crate::harness::bytes_of(
+        "text2pcap",
+        &["-q", "-4", "10.0.0.1,10.0.0.2", "-T", "4000,502", "-", &path],
+        b"0000 01 03 00 00\n0000 00 0a\n",
+    );
+    assert!(made.is_empty());
+    let (mut listener, address) = listening(&["tcp", "listen", "127.0.0.1:0", "-o", "hex", "--once"]);
+    let ask = ["replay", &path, "tcp", "connect", &address, "--speed", "0", "-W", "0"];
+    let unsure = wire(&ask).expect(1);
+    assert!(unsure.stderr.contains("--from"), "{}", unsure.stderr);
+    wire(&[&ask[..], &["--from", "10.0.0.1:4000"]].concat()).expect(0);
+    let mut heard = String::new();
+    while heard.len() < "01 03 00 00 00 0a".len() {
+        let line = listener.line();
+        heard = format!("{heard} {}", line.rsplit(": ").next().unwrap()).trim().to_owned();
+    }
+    assert_eq!(heard, "01 03 00 00 00 0a");
+}

@@ -98,7 +98,7 @@ fn several_clients_are_answered_each_on_its_own() {
     let mut rest = Vec::new();
     clients[1].read_to_end(&mut rest).unwrap();
     assert!(rest.is_empty());
-    terminal.send_control('d').unwrap();
+    terminal.send_line("/quit").unwrap();
     ends_with(&mut terminal, 0);
 }
 
@@ -112,6 +112,7 @@ fn it_ends_by_key_by_signal_and_with_its_peer() {
         // The editor is there once it has echoed.
         terminal.send_line("hi").unwrap();
         hears(&mut peer, b"hi");
+        terminal.exp_string("hi\r\n").unwrap();
         terminal.exp_string(&format!("tcp {address}> ")).unwrap();
         match end {
             "signal" => terminal.process_mut().signal(Signal::SIGINT).unwrap(),

@@ -23,8 +23,8 @@ pub(crate) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  netkitctl wire tcp connect 10.0.0.9:80                talk; what arrives stands above what you type
-  netkitctl wire udp listen 9999 -o both                watch a port, hex and text side by side
+  netkitctl wire tcp connect 10.0.0.9:80        talk; what arrives stands above what you type
+  netkitctl wire udp listen 9999 -o both        watch a port, hex and text side by side
   netkitctl wire unix connect /run/netkit/netkitd.sock --append lf
 
 A Modbus/TCP query, and its answer within two seconds (exit code 0, else 6):
@@ -32,17 +32,18 @@ A Modbus/TCP query, and its answer within two seconds (exit code 0, else 6):
       --expect 'hex:00 01 00 00 ?? ?? 01 03' -W 2 -o hex
 
 A Modbus RTU frame in TCP, its CRC added; and a device that answers one:
-  netkitctl wire tcp connect 10.0.0.50:4001 --hex '01 03 00 00 00 0A' --append crc16-modbus -W 2 -o hex
-  netkitctl wire tcp listen 4001 --reply 'hex:01 03 => hex:01 03 02 00 2A' --append crc16-modbus
+  netkitctl wire tcp connect 10.0.0.50:4001 --hex '01 03 00 00 00 0A' -a crc16-modbus -W 2 -o hex
+  netkitctl wire tcp listen 4001 --reply 'hex:01 03 => hex:01 03 02 00 2A' -a crc16-modbus
 
 A syslog line:
   netkitctl wire udp connect 10.0.0.1:514 --send '<14>netkit: all is well'
 
 Who speaks UPnP here (SSDP, multicast)?
-  netkitctl wire udp connect 239.255.255.250:1900 -W 3 -o text --send \\
-      'M-SEARCH * HTTP/1.1\\r\\nHOST: 239.255.255.250:1900\\r\\nMAN: \"ssdp:discover\"\\r\\nMX: 2\\r\\nST: ssdp:all\\r\\n\\r\\n'
+  printf '%s\\r\\n' 'M-SEARCH * HTTP/1.1' 'HOST: 239.255.255.250:1900' \\
+      'MAN: \"ssdp:discover\"' 'MX: 2' 'ST: ssdp:all' '' |
+    netkitctl wire udp connect 239.255.255.250:1900 --input raw -o text -W 3
 
-The tutorial's two programs, from the other side: its UDP chat sends to port 9999, its file server wants a name.
+The tutorial's programs, from the other side: its chat sends to port 9999, its server wants a name:
   netkitctl wire udp connect 192.168.1.70:7890 --bind 9999
   netkitctl wire tcp connect 192.168.1.70:7891 --send a.txt > a.txt
   netkitctl wire tcp listen 7891 --hang-up --reply 'a.txt => file:a.txt' --reply '. => no_file'
@@ -51,13 +52,15 @@ A record that Wireshark opens, and the same again, twice as fast:
   netkitctl wire tcp connect 10.0.0.50:4001 --record device.pcapng
   netkitctl wire replay device.pcapng tcp connect 10.0.0.51:4001 --speed 2
 
-At a terminal lines that begin with / are commands; /help shows them. On a pipe stdout gets the bytes that
-arrive and nothing else, unless -o or --json say otherwise, and each line of stdin is a message.
-When stdin ends, a stream is half-closed and its end awaited; answers to datagrams are awaited for 1 s.";
+At a terminal lines that begin with / are commands; /help shows them. On a pipe stdout gets the
+bytes that arrive and nothing else, unless -o or --json say otherwise, and each line of stdin is a
+message. When stdin ends, a stream is half-closed and its end awaited; answers to datagrams are
+awaited for 1 s.";
 
 const PATTERNS: &str = "\
-A PATTERN is a regular expression (in which ^ and $ match at lines), or hex:01 ?? FF, with ?? for any byte. In a stream it is
-looked for in what has come so far, and a pause of 1 s begins anew. Escapes are \\n \\r \\t \\0 \\\\ \\e \\xNN \\u{N}.
+A PATTERN is a regular expression in which ^ and $ match at lines, or hex:01 ?? FF, with ?? for any
+byte. In a stream it is looked for in what has come since the last match or a pause of 1 s.
+Escapes are \\n \\r \\t \\0 \\\\ \\e \\xNN \\u{N}.
 `netkitctl wire --help` has examples.";
 
 #[derive(Debug, Subcommand)]

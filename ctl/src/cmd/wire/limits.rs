@@ -12,6 +12,8 @@ pub(super) const DATAGRAM: usize = 65_507;
 pub(super) const CHUNK: usize = 64 * 1024;
 /// Above it a peer's queue takes nothing more: input waits, and nothing more is read from that peer.
 pub(super) const QUEUE: usize = 256 * 1024;
+/// What the system may hold of datagrams for us, as far as it allows.
+pub(super) const RECEIVE_BUFFER: usize = 4 << 20;
 /// Datagrams received before anything else gets its turn.
 pub(super) const BURST: usize = 64;
 /// A line of stdin, newline not counted; with its append it still fits a datagram.

@@ -98,6 +98,7 @@ impl Session {
         for number in self.peers.meant(target) {
             let Some(peer) = self.peers.get_mut(number) else { continue };
             if peer.stream.is_some() {
+                peer.drop_queue();
                 peer.is_leaving = true;
             } else if peer.facts.came
                 && let Some(mut peer) = self.peers.remove(number)

@@ -11,6 +11,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{
     RecvFlags, SocketAddrAny, SocketAddrUnix, SocketFlags, acceptfrom_with, getsockname, recv, recvfrom,
+    sockopt,
 };
 use std::io;
 use std::net::SocketAddr;
@@ -53,6 +54,7 @@ impl Session {
             match acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
                 Ok((fd, address)) => {
                     let address = address.unwrap_or_else(|| SocketAddrUnix::new_unnamed().into());
+                    let _ = sockopt::set_tcp_nodelay(&fd, true); // a Unix socket has no such delay
                     if self.settings.once {
                         self.link = Link::Clients { fd: None };
                     }
@@ -185,19 +187,18 @@ impl Session {
         self.answer(number)
     }
 
-    /// Answers what was asked, as far as the peer takes answers.
+    /// Answers what was asked, as far as the peer takes answers; `flush_queues` goes on with the rest.
     pub(super) fn answer(&mut self, number: u32) -> Outcome {
-        let Some(peer) = self.peers.get_mut(number) else { return Ok(()) };
-        peer.owes = false;
-        while let Some(answer) =
-            peer.takes_more().then(|| next_answer(&self.settings.rules, &mut peer.asked)).flatten()
-        {
-            peer.enqueue(answer, false);
-            if self.settings.hang_up {
-                peer.is_leaving = true;
+        loop {
+            let Some(peer) = self.peers.get_mut(number) else { return Ok(()) };
+            peer.owes = !peer.takes_more() && !peer.is_leaving;
+            if !peer.takes_more() {
+                return Ok(());
             }
+            let Some(answer) = next_answer(&self.settings.rules, &mut peer.asked) else { return Ok(()) };
+            peer.enqueue(answer, false);
+            peer.is_leaving |= self.settings.hang_up;
+            self.flush(number)?;
         }
-        peer.owes = !peer.takes_more() && !peer.is_leaving;
-        self.flush(number)
     }
 }

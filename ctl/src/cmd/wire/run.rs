@@ -76,6 +76,9 @@ pub(super) fn run(settings: Settings) -> Outcome {
     let deadline = settings.within.and_then(|within| start.checked_add(within));
     let patience = settings.within.map_or(limits::CONNECT, |within| within.max(limits::HANDSHAKE));
     let until = start + patience.min(limits::CONNECT);
+    if let Some(record) = &settings.record {
+        record.check()?; // before anybody is troubled
+    }
     let socket = socket::open(&settings.endpoint, &Patience { signals: &signals, until })?;
     let mut session = Session::begin(settings, socket, signals, deadline)?;
     let ended = session.run();
@@ -184,9 +187,11 @@ impl Session {
 
     fn run(&mut self) -> Outcome {
         loop {
+            // First, so that what is held for want of room is taken up again as soon as there is some: nothing else
+            // would wake us for it.
+            self.flush_queues()?;
             self.send_due()?;
             self.obey_lines()?;
-            self.flush_queues()?;
             self.part_with_leaving()?;
             self.half_close();
             self.journal.flush()?;
@@ -269,6 +274,11 @@ impl Session {
         let left: usize = self.peers.iter().map(super::peers::Peer::queued).sum();
         if left > 0 {
             self.journal.warn(&format!("{left} bytes were not sent any more"));
+        }
+        if let Link::Datagrams { fd, .. } = &self.link
+            && let Some(dropped) = socket::dropped(fd).filter(|&dropped| dropped > 0)
+        {
+            self.journal.warn(&format!("{dropped} datagrams came faster than they were read, and are lost"));
         }
         let closed = self.journal.close();
         let prompt = self.prompt.take();

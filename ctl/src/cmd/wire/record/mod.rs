@@ -26,6 +26,15 @@ pub(super) struct Recording {
 }
 
 impl Recording {
+    /// That the file may be made, as far as that can be told without making it.
+    ///
+    /// # Errors
+    /// That it is there already.
+    pub(super) fn check(&self) -> Outcome {
+        let is_there = !self.force && self.path.symlink_metadata().is_ok();
+        if is_there { Err(cant_make(self, &rustix::io::Errno::EXIST.into())) } else { Ok(()) }
+    }
+
     /// JSON lines by the name's end, else pcapng.
     fn is_json(&self) -> bool {
         let end = self.path.extension().and_then(|end| end.to_str()).unwrap_or_default();
@@ -62,13 +71,7 @@ impl Record {
     ) -> Outcome<Record> {
         let mut options = OpenOptions::new();
         let options = options.write(true).create(true).truncate(true).create_new(!settings.force);
-        let opened = options.open(&settings.path).map_err(|e| {
-            let failed = Failure::new(Exit::Failed, format!("recording to {}: {e}", settings.path.display()));
-            match e.kind() {
-                io::ErrorKind::AlreadyExists => failed.hint("--force replaces it"),
-                _ => failed,
-            }
-        });
+        let opened = options.open(&settings.path).map_err(|e| cant_make(settings, &e));
         let mut record = Record {
             settings: settings.clone(),
             file: BufWriter::new(opened?),
@@ -128,7 +131,63 @@ impl Record {
     }
 }
 
+fn cant_make(settings: &Recording, e: &io::Error) -> Failure {
+    let failed = Failure::new(Exit::Failed, format!("recording to {}: {e}", settings.path.display()));
+    match e.kind() {
+        io::ErrorKind::AlreadyExists => failed.hint("--force replaces it"),
+        _ => failed,
+    }
+}
+
 fn failed(settings: &Recording, e: &io::Error) -> Failure {
     let exit = if e.kind() == io::ErrorKind::StorageFull { Exit::NoSpace } else { Exit::Failed };
     Failure::new(exit, format!("recording to {}: {e}", settings.path.display()))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::entry::What;
+    use super::super::peers::Facts;
+    use super::*;
+    use std::net::SocketAddr;
+    use std::time::{Duration, SystemTime};
+
+    /// A record of a stream: `ask` went a second after the epoch, `answer` came.
+    pub(in super::super) fn sample() -> Vec<u8> {
+        let (peer, local) = (SocketAddr::from(([10, 0, 0, 9], 502)), SocketAddr::from(([10, 0, 0, 1], 4000)));
+        let peer = Facts {
+            number: 1,
+            address: peer.into(),
+            name: peer.to_string(),
+            local: local.into(),
+            came: false,
+        };
+        let mut packets = Packets::new(Family::Tcp);
+        let mut file = pcapng::head("tcp");
+        for what in [
+            What::Opened,
+            What::Sent { bytes: b"ask", typed: false },
+            What::Received { bytes: b"answer", cut: 0 },
+            What::Closed { trouble: None },
+        ] {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+            let packets = packets.of(&Entry { at, peer: &peer, what });
+            file.extend(packets.iter().flat_map(|packet| pcapng::block(packet, at)));
+        }
+        file
+    }
+
+    #[test]
+    fn blocks_are_whole_words_and_end_with_their_length() {
+        let file = sample();
+        let (mut rest, mut blocks) = (&file[..], 0);
+        while !rest.is_empty() {
+            let length = u32::from_le_bytes(rest[4..8].try_into().unwrap()) as usize;
+            assert_eq!(length % 4, 0);
+            assert_eq!(rest[4..8], rest[length - 4..length]);
+            rest = &rest[length..];
+            blocks += 1;
+        }
+        assert_eq!(blocks, 2 + 3 + 2 + 3, "two of the head, a handshake, two messages, a good end");
+    }
 }

@@ -194,3 +194,70 @@ impl State<'_> {
         Some(news)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd::wire::record::tests::sample;
+
+    fn read(file: &[u8], pick: Pick) -> Result<Vec<Recorded>, String> {
+        let mut packets = Packets::new(file, pick)?;
+        let mut found = Vec::new();
+        while let Some(recorded) = packets.next()? {
+            found.push(recorded);
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn our_own_record_is_read_by_side_and_by_sender() {
+        for (pick, expected) in [
+            (Pick::Sent, &b"ask"[..]),
+            (Pick::Received, b"answer"),
+            (Pick::from("10.0.0.9").unwrap(), b"answer"),
+            (Pick::from("10.0.0.1:4000").unwrap(), b"ask"),
+        ] {
+            let expected = Recorded { at: Duration::from_secs(1), bytes: expected.to_vec() };
+            assert_eq!(read(&sample(), pick), Ok(vec![expected]), "{pick:?}");
+        }
+        assert_eq!(read(&sample(), Pick::from("10.0.0.9:503").unwrap()), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_broken_file_ends_somehow() {
+        let file = sample();
+        for length in 0..file.len() {
+            let _ = read(&file[..length], Pick::Sent); // all that counts is that it ends
+        }
+        for at in 0..file.len() {
+            for value in [0, 1, 0x7f, 0xff] {
+                let mut file = file.clone();
+                file[at] = value;
+                let _ = read(&file, Pick::Sent);
+            }
+        }
+    }
+
+    #[test]
+    fn what_tcp_sent_twice_counts_once() {
+        let mut state = State {
+            pick: Pick::Sent,
+            interfaces: &mut Vec::new(),
+            is_big_endian: &mut false,
+            streams: &mut HashMap::new(),
+        };
+        let stream = (SocketAddr::from(([1, 1, 1, 1], 1)), SocketAddr::from(([2, 2, 2, 2], 2)));
+        let start = u32::MAX - 2;
+        assert_eq!(state.news(stream, start, true, b""), None);
+        assert_eq!(state.news(stream, start.wrapping_add(1), false, b"abcd"), Some(&b"abcd"[..]));
+        assert_eq!(state.news(stream, start.wrapping_add(1), false, b"abcd"), None, "again");
+        assert_eq!(state.news(stream, start.wrapping_add(3), false, b"cdef"), Some(&b"ef"[..]), "in part");
+        assert_eq!(
+            state.news(stream, start.wrapping_add(4), false, b"d"),
+            None,
+            "late, and it moves nothing back"
+        );
+        assert_eq!(state.news(stream, start.wrapping_add(7), false, b"g"), Some(&b"g"[..]));
+        assert_eq!(state.news(stream, start.wrapping_add(20), false, b"z"), Some(&b"z"[..]), "behind a gap");
+    }
+}

@@ -3,6 +3,7 @@
 
 use super::name::{resolve, split, wildcard};
 use super::{Action, Endpoint, Family, Opened, Patience, failure};
+use crate::cmd::wire::limits;
 use crate::exit::{Exit, Failure, Outcome};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
@@ -94,6 +95,7 @@ fn connect_tcp(endpoint: &Endpoint, to: SocketAddr, patience: &Patience<'_>) -> 
     let made = make(to, SocketType::STREAM).and_then(|fd| {
         set_ttl(&fd, endpoint, to)?;
         bind_as_asked(&fd, endpoint, to)?;
+        let _ = sockopt::set_tcp_nodelay(&fd, true); // each message is to go at once
         Ok(fd)
     });
     let fd = match made {
@@ -154,6 +156,7 @@ fn is_broadcast(address: SocketAddr) -> bool {
 
 /// Everything but addresses.
 fn prepare(fd: &OwnedFd, endpoint: &Endpoint, address: SocketAddr) -> Outcome {
+    let _ = sockopt::set_socket_recv_buffer_size(fd, limits::RECEIVE_BUFFER); // cut to net.core.rmem_max
     if endpoint.broadcast || is_broadcast(address) {
         sockopt::set_socket_broadcast(fd, true).map_err(|e| failure("allowing broadcasts".into(), e))?;
     }
@@ -209,6 +212,17 @@ fn join(fd: &OwnedFd, endpoint: &Endpoint, group: IpAddr) -> Outcome {
     joined.map_err(|e| {
         failure(format!("joining {group}"), e)
             .hint("--interface NAME says where; without one it needs a route to the group")
+    })
+}
+
+/// How many datagrams the system dropped since we did not read them in time, as proc_net_udp(5) has it.
+pub(crate) fn dropped(fd: &OwnedFd) -> Option<u64> {
+    let inode = rustix::fs::fstat(fd).ok()?.st_ino.to_string();
+    ["/proc/net/udp", "/proc/net/udp6"].into_iter().find_map(|table| {
+        let table = std::fs::read_to_string(table).ok()?;
+        let fields = |line: &'_ str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let ours = table.lines().map(fields).find(|fields| fields.get(9) == Some(&inode))?;
+        ours.last()?.parse().ok()
     })
 }
 

@@ -6,7 +6,7 @@ mod inet;
 mod name;
 mod unix;
 
-pub(super) use inet::local_towards;
+pub(super) use inet::{dropped, local_towards};
 pub(super) use name::{inet_of, show_address};
 pub(super) use unix::SocketFile;
 
