@@ -70,8 +70,8 @@ fn what_arrives_stands_above_what_is_typed() {
 fn several_clients_are_answered_each_on_its_own() {
     let mut terminal = at_terminal(&["tcp", "listen", "127.0.0.1:0"]);
     terminal.exp_string("listening on tcp 127.0.0.1:").unwrap();
-    let (_, port) = terminal.exp_regex("[0-9]+").unwrap();
-    let address = format!("127.0.0.1:{port}");
+    let (_, port) = terminal.exp_regex("[0-9]+\r\n").unwrap();
+    let address = format!("127.0.0.1:{}", port.trim_end());
     terminal.exp_string("> ").unwrap();
     terminal.send_line("too early").unwrap();
     terminal.exp_string("nobody is there").unwrap();

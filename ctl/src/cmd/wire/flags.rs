@@ -55,7 +55,8 @@ A record that Wireshark opens, and the same again, twice as fast:
 At a terminal lines that begin with / are commands; /help shows them. On a pipe stdout gets the
 bytes that arrive and nothing else, unless -o or --json say otherwise, and each line of stdin is a
 message. When stdin ends, a stream is half-closed and its end awaited; answers to datagrams are
-awaited for 1 s.";
+awaited for 1 s. With --json each event is an object: at, kind (listening, opened, received, sent,
+closed, totals), family, number, peer, local, bytes, hex, and text where the bytes are such.";
 
 const PATTERNS: &str = "\
 A PATTERN is a regular expression in which ^ and $ match at lines, or hex:01 ?? FF, with ?? for any

@@ -12,6 +12,8 @@ pub(super) const DATAGRAM: usize = 65_507;
 pub(super) const CHUNK: usize = 64 * 1024;
 /// Above it a peer's queue takes nothing more: input waits, and nothing more is read from that peer.
 pub(super) const QUEUE: usize = 256 * 1024;
+/// The same in messages: those without a byte take room, too.
+pub(super) const MESSAGES: usize = 4096;
 /// What the system may hold of datagrams for us, as far as it allows.
 pub(super) const RECEIVE_BUFFER: usize = 4 << 20;
 /// Datagrams received before anything else gets its turn.
@@ -32,8 +34,6 @@ pub(super) const PAUSE: Duration = Duration::from_secs(1);
 pub(super) const SHOWN: usize = 4096;
 /// Lines for the terminal that wait to be drawn.
 pub(super) const UNDRAWN: usize = 1024;
-/// Lines that were typed and wait to be sent.
-pub(super) const TYPED: usize = 64;
 /// A record's size, unless `--record-limit` says otherwise.
 pub(super) const RECORD: u64 = 1 << 30;
 /// A line of a JSON record that is replayed: a datagram in hex, as text in escapes, and the rest.

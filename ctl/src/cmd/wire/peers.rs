@@ -105,7 +105,7 @@ impl Peer {
 
     /// Whether its queue takes more. (Empty messages count, too.)
     pub(super) fn takes_more(&self) -> bool {
-        self.queued < limits::QUEUE && self.queue.len() < limits::UNDRAWN && !self.is_leaving
+        self.queued < limits::QUEUE && self.queue.len() < limits::MESSAGES && !self.is_leaving
     }
 
     /// What is to be sent next, from where it got to; and whether it was typed.

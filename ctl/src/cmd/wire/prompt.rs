@@ -104,7 +104,7 @@ impl Prompt {
 
     /// What was typed, if something was.
     pub(super) fn typed(&mut self) -> Option<Typed> {
-        let mut bytes = [0; limits::TYPED];
+        let mut bytes = [0; 8];
         let _ = self.wake.read(&mut bytes); // only wakes
         self.typed.try_recv().ok()
     }

@@ -60,26 +60,30 @@ pub(super) fn resolve(args: Args, json: bool) -> Outcome<Settings> {
         stdout_is_terminal: std::io::stdout().is_terminal(),
         is_dumb: std::env::var_os("TERM").is_none_or(|term| term == "dumb"),
     };
+    resolved(args, json, &ends)
+}
+
+fn resolved(args: Args, json: bool, ends: &Ends) -> Outcome<Settings> {
     let none = Clients::default;
     match args.what {
         What::Udp(udp) => {
             let endpoint = endpoint(Family::Udp, udp.action, udp.address, udp.bind, udp.inet, udp.many)?;
-            of(endpoint, &none(), Source::Flags(udp.send), udp.common, json, &ends)
+            of(endpoint, &none(), Source::Flags(udp.send), udp.common, json, ends)
         }
         What::Tcp(tcp) => {
             let many = Many::default();
             let endpoint = endpoint(Family::Tcp, tcp.action, tcp.address, tcp.bind, tcp.inet, many)?;
-            of(endpoint, &tcp.clients, Source::Flags(tcp.send), tcp.common, json, &ends)
+            of(endpoint, &tcp.clients, Source::Flags(tcp.send), tcp.common, json, ends)
         }
         What::Unix(unix) => {
             let (bind, inet, many) = (Bind::default(), Inet::default(), Many::default());
             let endpoint = endpoint(Family::Unix, unix.action, unix.address, bind, inet, many)?;
-            of(endpoint, &unix.clients, Source::Flags(unix.send), unix.common, json, &ends)
+            of(endpoint, &unix.clients, Source::Flags(unix.send), unix.common, json, ends)
         }
         What::UnixDgram(unix) => {
             let (inet, many) = (Inet::default(), Many::default());
             let endpoint = endpoint(Family::UnixDgram, unix.action, unix.address, unix.bind, inet, many)?;
-            of(endpoint, &none(), Source::Flags(unix.send), unix.common, json, &ends)
+            of(endpoint, &none(), Source::Flags(unix.send), unix.common, json, ends)
         }
         What::Replay(replay) => {
             let pick = replay.from.unwrap_or(match replay.side {
@@ -95,7 +99,7 @@ pub(super) fn resolve(args: Args, json: bool) -> Outcome<Settings> {
                 replay.inet,
                 replay.many,
             )?;
-            of(endpoint, &replay.clients, Source::Record(schedule), replay.common, json, &ends)
+            of(endpoint, &replay.clients, Source::Record(schedule), replay.common, json, ends)
         }
     }
 }
@@ -218,4 +222,100 @@ fn scheduled(send: Send, with: &[Append], encoding: Encoding) -> Outcome<Option<
     let left = if send.interval.is_some() { send.count } else { Some(1) };
     let interval = send.interval.unwrap_or_default();
     Ok(Some(Schedule::Repeat { payload, interval, left, next: Instant::now() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// With `|` between arguments, since examples have spaces in them.
+    fn parsed(line: &str) -> Result<Args, clap::Error> {
+        Line::try_parse_from(["wire"].into_iter().chain(line.split('|'))).map(|line| line.args)
+    }
+
+    fn settings(line: &str, terminal: bool) -> Outcome<Settings> {
+        let ends = Ends { stdin_is_terminal: terminal, stdout_is_terminal: terminal, is_dumb: false };
+        resolved(parsed(line).unwrap(), false, &ends)
+    }
+
+    #[test]
+    fn what_the_help_shows_is_taken() {
+        for (line, is_taken) in [
+            ("tcp|connect|10.0.0.9:80", true),
+            ("udp|listen|9999|-o|both", true),
+            ("unix|connect|/run/s|--append|lf", true),
+            ("tcp|connect|a:502|--hex|00 01|--expect|hex:00 ?? 01|-W|2|-o|hex", true),
+            ("tcp|listen|4001|--reply|hex:01 => hex:02|-a|crc16-modbus", true),
+            ("udp|connect|a:514|--send|<14>x", true),
+            ("udp|connect|239.255.255.250:1900|--input|raw|-o|text|-W|3", true),
+            ("udp|connect|a:7890|--bind|9999", true),
+            ("tcp|listen|7891|--hang-up|--reply|a => b|--reply|. => no_file", true),
+            ("tcp|connect|a:1|--record|r.pcapng|--record-limit|5MiB|--force", true),
+            ("replay|r.pcapng|tcp|connect|a:1|--speed|2", true),
+            ("replay|r|unix-dgram|listen|@x|--side|received", true),
+            ("replay|r|udp|connect|a:1|--from|10.0.0.1:4", true),
+            ("replay|r|udp|connect|a:1|--from|x", false),
+            ("replay|r|udp|connect|a:1|--speed|-1", false),
+            ("replay|r|udp|connect|a:1|--side|sent|--from|10.0.0.1", false),
+            ("sctp|listen|1", false),
+            ("tcp|serve|1", false),
+            ("tcp|listen|1|--hang-up", false),
+            ("tcp|listen|1|--broadcast", false),
+            ("udp|listen|1|--once", false),
+            ("udp|listen|1|--ttl|0", false),
+            ("udp|listen|1|--to|nobody", false),
+            ("udp|listen|1|-a|crc64", false),
+            ("udp|listen|1|-C|0", false),
+            ("udp|connect|a:1|--send|x|--interval|1|--count|0", false),
+            ("udp|listen|1|--force", false),
+        ] {
+            assert_eq!(parsed(line).is_ok(), is_taken, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_and_shown_follows_from_the_ends() {
+        for (line, terminal, input, is_interactive, format) in [
+            ("tcp|connect|a:1", true, Some(Kind::Text), true, Format::Text),
+            ("tcp|connect|a:1", false, Some(Kind::Text), false, Format::Raw),
+            ("tcp|connect|a:1|-o|hex", false, Some(Kind::Text), false, Format::Hex),
+            ("tcp|connect|a:1|--send|x", false, None, false, Format::Raw),
+            ("tcp|connect|a:1|--send|x", true, Some(Kind::Text), true, Format::Text),
+            ("tcp|connect|a:1|--send|x|-i|hex", false, Some(Kind::Hex), false, Format::Raw),
+            ("tcp|connect|a:1|--send|x|-E|y", true, None, false, Format::Text),
+            ("tcp|connect|a:1|-i|none", true, None, false, Format::Text),
+            ("tcp|connect|a:1|-i|raw", true, Some(Kind::Raw), false, Format::Text),
+            ("udp|listen|1|-W|5", true, Some(Kind::Text), false, Format::Text),
+        ] {
+            let found = settings(line, terminal).unwrap();
+            let found = (found.input, found.is_interactive, found.format);
+            assert_eq!(found, (input, is_interactive, format), "{line} {terminal}");
+        }
+        assert!(settings("tcp|connect|a:1|-o|raw", true).is_err_and(|e| e.exit == Exit::Usage));
+        let many = format!("tcp|listen|1{}", "|--reply|a => b".repeat(limits::RULES + 1));
+        assert!(settings(&many, false).is_err_and(|e| e.message.contains("64 is the most")));
+    }
+
+    #[test]
+    fn a_payload_has_what_is_appended_and_a_file_has_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, "x\n").unwrap();
+        for (flags, expected) in [
+            (r"--send|a\x01|-a|lf".to_owned(), &b"a\x01\n"[..]),
+            ("--hex|01 02|-a|sum8,crlf".to_owned(), b"\x01\x02\x03\r\n"),
+            (format!("--file|{}|-a|lf", path.display()), b"x\n"),
+        ] {
+            let mut found = settings(&format!("udp|connect|a:1|{flags}"), false).unwrap();
+            let payload = found.schedule.as_mut().unwrap().take(Instant::now()).unwrap();
+            assert_eq!(payload.as_deref(), Some(expected), "{flags}");
+        }
+    }
 }
