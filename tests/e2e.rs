@@ -10,6 +10,26 @@ mod harness;
 mod chat;
 /// The control socket in JSON-RPC, with and without netkitctl.
 mod control;
+/// What a download brings, from servers of every kind, and how it is checked.
+mod downloads;
+/// Those who ask something of the download queue: several at once, the same twice, what does not fit.
+mod downloads_callers;
+/// Downloads by several connections, from servers that give them less than they promise.
+mod downloads_connections;
+/// Downloads through kill -9, power loss and restarts.
+mod downloads_crash;
+/// `netkitctl get` and `netkitctl queue`.
+mod downloads_ctl;
+/// Downloads onto disks that fill, directories that close, and clocks that jump.
+mod downloads_disk;
+/// Downloads of bodies that break off, change, lie about themselves or never come.
+mod downloads_faults;
+/// Where a downloaded file goes and what it is called.
+mod downloads_names;
+/// The download queue: turns, order, pause, limits, ids, restarts.
+mod downloads_queue;
+/// Downloads from servers that redirect, refuse, are not there or have no address.
+mod downloads_refused;
 /// Cursors, and what survives a restart, a crash, a full disk and retention.
 mod durable;
 /// Files by HTTP and by bare name, whole and in parts, to clients of every kind.
@@ -18,8 +38,12 @@ mod files;
 mod files_crowd;
 /// What of a share is shown, under which names and to whom; and what nobody is served.
 mod files_shown;
+/// `netkitctl ip`: addresses, networks, and this machine.
+mod ip;
 /// Chat with plain peers: the tutorial's, netcat, hostile ones.
 mod plain;
+/// `netkitctl port`: names, ranges, who has a port, what comes of connecting.
+mod port;
 /// netkitd as a process: configuration, signals, one instance, units.
 mod process;
 /// Who may do what.

@@ -21,7 +21,7 @@ fn a_bad_configuration_is_told_with_its_place_and_ends_with_78() {
         ("[files]", "active = 4\n[files]", &["active"]),
         ("listen = \"127.0.0.1:0\"\n\n[files]", "listen = 7890\n[files]", &["listen", "7890"]),
         ("listen = \"127.0.0.1:0\"\n\n[files]", "listen = \"127.0.0.1\"\n[files]", &["127.0.0.1"]),
-        ("[files]", "[downloads]\nkeep_free = \"lots\"\n[files]", &["lots"]),
+        ("keep_free = 0", "keep_free = \"lots\"", &["lots"]),
         ("[files]", "[retention]\nage = \"soon\"\n[files]", &["soon"]),
         ("[files]", "[[share]]\nname = \".hidden\"\npath = \"/srv\"\n[files]", &[".hidden"]),
         ("[files]", "[[share]]\nname = \"x\"\npath = \"relative\"\n[files]", &["relative"]),
@@ -53,8 +53,9 @@ fn a_good_configuration_is_checked_without_starting() {
     let node = NodeBuilder::default()
         .sections(
             "hosts = [\"box.example\"]\n[[share]]\nname = \"public\"\npath = \"/srv/netkit\"\naccess = [\"bob\"]\n\
-             [downloads]\nlimit = \"10 MiB\"\n[discovery]\npeers = [\"10.0.0.10:7890\"]\n[retention]\nage = \"90d\"",
+             [discovery]\npeers = [\"10.0.0.10:7890\"]\n[retention]\nage = \"90d\"",
         )
+        .downloads("limit = \"10 MiB\"")
         .prepare();
     Running::to_end(node.netkitd(&["--check-config"]), b"").expect(0);
     assert!(!node.socket().exists());

@@ -67,7 +67,14 @@ fn readers_may_read_and_nothing_else() {
         as_nobody(&node, None, &["tail", "-o", "cat", "--cursor", "mine"]).expect(0).stdout,
         "a line\n"
     );
-    for args in [&["send", &peer.url(), "hi"][..], &["rpc", "node.reload"]] {
+    as_nobody(&node, None, &["rpc", "downloads.list"]).expect(0);
+    let add = r#"{"source":"http://127.0.0.1:1/f"}"#;
+    for args in [
+        &["send", &peer.url(), "hi"][..],
+        &["rpc", "node.reload"],
+        &["rpc", "downloads.add", add],
+        &["rpc", "downloads.cancel", r#"{"id":1}"#],
+    ] {
         let refused = as_nobody(&node, None, args).expect(5);
         assert!(refused.stderr.contains(GROUP.0), "which group to join: {}", refused.stderr);
     }

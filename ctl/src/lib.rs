@@ -2,8 +2,9 @@
 //! main around [`main`].
 //!
 //! `cli` reads the command line and hands it to one file of `cmd` per verb; `client` talks with netkitd, `listener`
-//! keeps a subscription alive, `output`, `format` and `exit` are what people and scripts see. There is one thread
-//! (but for `chat` at a terminal), no tokio and no TLS, and nothing is done at start that the verb does not need.
+//! keeps a subscription alive, `output`, `format` and `exit` are what people and scripts see, `machine` is what this
+//! machine says of its network. There is one thread (but for `chat` at a terminal), no tokio and no TLS, and nothing
+//! is done at start that the verb does not need.
 
 mod address;
 mod cli;
@@ -16,14 +17,23 @@ mod fake;
 mod format;
 mod incoming;
 mod listener;
+mod machine;
 mod output;
 mod rate;
+#[cfg(test)]
+mod seed;
 mod time;
 mod unreachable;
 mod wait;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
+
+/// The command line, for what describes it: the manual pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    cli::Cli::command()
+}
 
 /// Runs netkitctl with the process's arguments.
 #[must_use]

@@ -2,10 +2,11 @@
 //! terminal. Every verb writes through here, above the lines that `downloads::bars` draws. How an event looks is in
 //! `format`.
 
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use indicatif::MultiProgress;
 use netkit_proto::name::is_unsafe;
 use rustix::fd::AsFd;
+use serde::Serialize;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -85,6 +86,23 @@ impl Out {
         if self.terminal { self.line(&escape_json(json)) } else { self.line(json) }
     }
 
+    /// Adds an object as one line of JSON.
+    ///
+    /// # Errors
+    /// As [`Out::write`].
+    pub(crate) fn object(&mut self, object: &impl Serialize) -> Outcome {
+        let json = serde_json::to_string(object);
+        self.json(&json.map_err(|e| Failure::new(Exit::Failed, format!("writing JSON: {e}")))?)
+    }
+
+    /// Adds one line: `object` for programs, or `text` for people, in which nothing acts on a terminal.
+    ///
+    /// # Errors
+    /// As [`Out::write`].
+    pub(crate) fn either(&mut self, json: bool, object: &impl Serialize, text: &str) -> Outcome {
+        if json { self.object(object) } else { self.line(&escape_line(text)) }
+    }
+
     /// Hands everything to the reader of stdout.
     ///
     /// # Errors
@@ -106,6 +124,13 @@ impl Out {
             failure
         })
     }
+}
+
+/// Columns of the terminal that stderr is; 80 where that can't be told.
+#[must_use]
+pub(crate) fn columns() -> u16 {
+    let size = rustix::termios::tcgetwinsize(io::stderr());
+    size.map(|size| size.ws_col).ok().filter(|&columns| columns > 0).unwrap_or(80)
 }
 
 /// Whether stderr is a terminal that can redraw lines.

@@ -19,7 +19,7 @@ pub mod store;
 pub mod syscall;
 pub mod systemd;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use config::Config;
 use paths::Paths;
 use std::path::PathBuf;
@@ -42,6 +42,12 @@ struct Args {
     /// Checks the configuration and exits: 0 if it is good, 78 if not
     #[arg(long)]
     check_config: bool,
+}
+
+/// The command line, for what describes it: the manual pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    Args::command()
 }
 
 /// The whole program.
@@ -79,6 +85,7 @@ fn fail(error: &impl std::fmt::Display, code: u8) -> ExitCode {
 }
 
 fn start(source: config::Source, config: Config) -> anyhow::Result<()> {
+    syscall::keep_freed_memory();
     // What netkitd makes is for nobody else, until it says otherwise.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let log = logging::init(config.node.log_level)?;

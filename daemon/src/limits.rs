@@ -117,6 +117,8 @@ pub const REQUEST_HEAD: Duration = Duration::from_secs(10);
 pub const REQUEST_BYTES: usize = 16 << 10;
 /// A bare name is complete when nothing more came for this long: the tutorial's client sends it in one piece.
 pub const NAME_PAUSE: Duration = Duration::from_millis(100);
+/// The same where what came is the name of a file: a program writes a name at once, or its pieces one after the other.
+pub const KNOWN_NAME_PAUSE: Duration = Duration::from_millis(10);
 /// Bytes that a client is sent before the others have their turn, about 15 microseconds of copying: with a thousand
 /// clients each waits no longer for its first byte than one of nginx's; with larger turns it was seconds.
 pub const TURN: usize = 64 << 10;
@@ -145,8 +147,8 @@ pub const FETCH_ORDERS: usize = 64;
 pub const FETCH_WORKERS: usize = 2;
 /// How long a connection may take to be made.
 pub const FETCH_CONNECT: Duration = Duration::from_secs(10);
-/// How long an answer may take from a question on: some servers make a file first.
-pub const FETCH_ANSWER: Duration = Duration::from_secs(60);
+/// How long an answer may take from a question on: some servers make a file first. As long as one may stall later.
+pub const FETCH_ANSWER: Duration = FETCH_STALLED;
 /// How long a source may send next to nothing,
 pub const FETCH_STALLED: Duration = Duration::from_secs(30);
 /// and how many bytes in that time are more than that: a kilobyte a second.

@@ -1,19 +1,29 @@
 //! What the topics share: daemons, commands, plain peers and control sessions, each with a deadline on every wait.
 
 mod command;
+mod content;
 mod control;
 mod fetch;
 mod needs;
 mod node;
 mod peer;
+mod queue;
+mod reply;
+mod servers;
+mod source;
 mod wire;
 
 pub use command::{Ended, Running, command};
+pub use content::{MIB, Random, assert_same, blake3, bytes};
 pub use control::Control;
 pub use fetch::{Answer, connect, fetch_bare, http, parse, raw};
 pub use needs::{has_program, is_root, may_skip};
 pub use node::{Node, NodeBuilder};
 pub use peer::Peer;
+pub use queue::Downloader;
+pub use reply::{End, File, Reply};
+pub use servers::Server;
+pub use source::{Request, Source};
 pub use wire::{FAMILIES, bytes_of, every_byte, free, hex, listening, wire, wire_command, wire_with, wiring};
 
 use std::time::{Duration, Instant};
@@ -34,6 +44,12 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < end, "did not happen within {DEADLINE:?}: {what}");
         std::thread::park_timeout(LOOK);
     }
+}
+
+/// A time of the control socket's, in milliseconds since 1970.
+#[track_caller]
+pub fn millis(time: &serde_json::Value) -> i64 {
+    serde_json::from_value::<netkit_proto::time::Timestamp>(time.clone()).unwrap().0
 }
 
 /// The code block of the README in this language that contains `text`.

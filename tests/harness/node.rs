@@ -14,6 +14,7 @@ pub struct NodeBuilder {
     control: String,
     chat: String,
     files: String,
+    downloads: String,
     rest: String,
     listen: Option<&'static str>,
     state: Option<PathBuf>,
@@ -36,6 +37,12 @@ impl NodeBuilder {
     /// Lines of `[files]`.
     pub fn files(mut self, lines: &str) -> NodeBuilder {
         self.files = lines.to_owned();
+        self
+    }
+
+    /// Lines of `[downloads]`; without other words the directory is in the box's, and the disk may be filled.
+    pub fn downloads(mut self, lines: &str) -> NodeBuilder {
+        self.downloads = lines.to_owned();
         self
     }
 
@@ -70,15 +77,23 @@ impl NodeBuilder {
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let at = |name: &str| dir.path().join(name).display().to_string();
         let state = self.state.map_or_else(|| at("state"), |path| path.display().to_string());
+        let mut downloads = format!("[downloads]\n{}\n", self.downloads);
+        for (key, value) in [("dir", format!("\"{}\"", at("downloads"))), ("keep_free", "0".into())] {
+            if !self.downloads.contains(&format!("{key} = ")) {
+                downloads.push_str(&format!("{key} = {value}\n"));
+            }
+        }
         let text = format!(
             "[node]\nname = \"box\"\nstate_dir = \"{state}\"\n[control]\nsocket = \"{}\"\n{}\n\
-             [chat]\nlisten = \"{}\"\n{}\n[files]\nlisten = \"127.0.0.1:0\"\n{}\n{}\n",
+             [chat]\nlisten = \"{}\"\n{}\n[files]\nlisten = \"127.0.0.1:0\"\n{}\n\
+             {}\n{}\n",
             at("netkitd.sock"),
             self.control,
             self.listen.unwrap_or("127.0.0.1:0"),
             self.chat,
             self.files,
             self.rest,
+            downloads,
         );
         std::fs::write(dir.path().join("netkitd.toml"), text).unwrap();
         Node { dir, wrapper: self.wrapper, daemon: None }

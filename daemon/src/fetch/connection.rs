@@ -4,7 +4,7 @@
 use super::limit::Limiter;
 use super::pace::Pace;
 use super::plan::{Plan, RunId};
-use super::source::{Ask, Body, Source};
+use super::source::{Ask, Body, Opened, Source};
 use super::writer::Piece;
 use crate::hub::orders::Failed;
 use crate::limits;
@@ -36,62 +36,74 @@ impl<S: Source> Connection<S> {
     /// is no failure of the source.
     ///
     /// # Errors
-    /// What the source failed at; what it owes then is left to others.
-    pub(super) async fn work(self, first: Option<(RunId, S::Body)>) -> Result<(), Failed> {
+    /// What the source failed at; what it owes then is left to others. That it refuses a second connection, or gives
+    /// that another file, says nothing of the first one.
+    pub(super) async fn work(self, first: Option<(RunId, Opened<S::Body>)>) -> Result<(), Failed> {
         let mut next = first;
         loop {
-            let (run, mut body) = match next.take() {
+            let (run, mut opened) = match next.take() {
                 Some(begun) => begun,
-                None => {
-                    let taken = lock(&self.plan).next();
-                    let (Some((run, range)), Some((size, validator))) = (taken, &self.parts) else {
-                        return Ok(());
-                    };
-                    let ask = Ask::Part { range, size: *size, validator: validator.clone() };
-                    match self.source.open(ask).await {
-                        Ok(opened) if opened.is_part => (run, opened.body),
-                        Ok(_) => return self.gave_up(run, changed(&self.whom)),
-                        Err(failed) => return self.gave_up(run, failed),
-                    }
-                }
+                None => match self.begin().await? {
+                    Some(begun) => begun,
+                    None => return Ok(()),
+                },
             };
-            match self.pump(run, &mut body).await {
+            match self.pump(run, &mut opened).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
-                Err(failed) => return self.gave_up(run, failed),
+                Err(failed) => {
+                    lock(&self.plan).give_back(run);
+                    return Err(failed);
+                }
             }
         }
     }
 
-    fn gave_up(&self, run: RunId, failed: Failed) -> Result<(), Failed> {
-        lock(&self.plan).give_back(run);
-        Err(failed)
+    /// Asks the source for what nobody brings, or for half of what another connection does; `None` where nothing is
+    /// left.
+    async fn begin(&self) -> Result<Option<(RunId, Opened<S::Body>)>, Failed> {
+        let Some((size, validator)) = &self.parts else { return Ok(None) };
+        loop {
+            let Some(offer) = lock(&self.plan).offer() else { return Ok(None) };
+            let ask = Ask::Part { range: offer.range.clone(), size: *size, validator: validator.clone() };
+            let opened = self.source.open(ask).await;
+            let failed = match opened {
+                Ok(opened) if opened.is_part => match lock(&self.plan).accept(offer) {
+                    Some(run) => return Ok(Some((run, opened))),
+                    None => continue, // the other connection was faster
+                },
+                Ok(_) => no_part(&self.whom),
+                Err(failed) => failed,
+            };
+            lock(&self.plan).decline(offer);
+            return Err(failed);
+        }
     }
 
     /// Hands on the bytes of one run; `false` where the writer is gone.
-    async fn pump(&self, run: RunId, body: &mut S::Body) -> Result<bool, Failed> {
-        let mut pace = Pace::new(Instant::now());
+    async fn pump(&self, run: RunId, opened: &mut Opened<S::Body>) -> Result<bool, Failed> {
+        let mut last = Instant::now();
+        let mut pace = Pace::new(last);
         loop {
-            let asked = Instant::now();
+            let mut limited = false;
             for limit in &self.limits {
-                limit.ready().await;
+                limited |= limit.ready().await;
             }
-            let held = asked.elapsed();
-            let piece = loop {
-                match tokio::time::timeout_at(pace.deadline() + held, body.next()).await {
-                    Ok(piece) => break piece?,
-                    Err(_) if pace.check(Instant::now()) => {}
-                    Err(_) => return Err(stalled(&self.whom)),
+            pace.on_held(last.elapsed(), limited);
+            let piece = tokio::time::timeout_at(pace.deadline(), opened.body.next()).await;
+            let Some(mut bytes) = piece.map_err(|_| stalled(&self.whom))?? else {
+                let mut plan = lock(&self.plan);
+                if plan.end(run) {
+                    return Ok(true);
                 }
+                if opened.end.is_some() && plan.position(run) == opened.end {
+                    plan.give_back(run); // it said that it gives no more at once
+                    return Ok(true);
+                }
+                return Err(super::net::short(&self.whom));
             };
-            let Some(mut bytes) = piece else {
-                let is_whole = lock(&self.plan).end(run);
-                return if is_whole { Ok(true) } else { Err(super::net::short(&self.whom)) };
-            };
-            pace.on_bytes(bytes.len(), held);
-            if !pace.check(Instant::now()) {
-                return Err(stalled(&self.whom));
-            }
+            last = Instant::now();
+            pace.on_bytes(last, bytes.len());
             self.limits.iter().for_each(|limit| limit.took(bytes.len()));
             let taken = lock(&self.plan).take(run, bytes.len());
             bytes.truncate(taken.wanted);
@@ -110,6 +122,6 @@ fn stalled(whom: &str) -> Failed {
     Failed::passing(Kind::Timeout, format_args!("{whom} sent next to nothing for {seconds} s"))
 }
 
-fn changed(whom: &str) -> Failed {
-    Failed::passing(Kind::Changed, format_args!("the file at {whom} was replaced while it was fetched"))
+fn no_part(whom: &str) -> Failed {
+    Failed::passing(Kind::Network, format_args!("{whom} was asked for a part of the file and sent all of it"))
 }

@@ -85,7 +85,7 @@ impl Content {
     }
 
     /// Of a file of which something was noted. What was written during another boot is read again: what had not reached
-    /// the disk then is not what was noted.
+    /// the disk then is not what was noted. So is what lies behind the end of a file that somebody cut.
     ///
     /// # Errors
     /// What the file system says.
@@ -96,19 +96,19 @@ impl Content {
         boot: &str,
     ) -> io::Result<Content> {
         let same_boot = !boot.is_empty() && about.boot == boot;
+        let len = file.length()?;
         let mut content = Content { about, ..Content::new(file, boot)? };
         let size = content.about.size.unwrap_or_default();
         let mut entries = Entries::default();
         for row in rows.iter().filter(|row| row.block < manifest::blocks(size)) {
+            let block_len = content.block_len(row.block);
+            let is_trusted = same_boot && row.block * BLOCK + block_len <= len;
             match row.hash {
-                Some(hash)
-                    if same_boot
-                        || content.read(row.block, content.block_len(row.block))?.0 == Some(hash) =>
-                {
+                Some(hash) if is_trusted || content.read(row.block, block_len)?.0 == Some(hash) => {
                     content.done.insert(row.block, hash);
-                    entries.bytes += content.block_len(row.block);
+                    entries.bytes += block_len;
                 }
-                None if same_boot && row.bytes < content.block_len(row.block) => {
+                None if same_boot && row.bytes < block_len => {
                     let hasher = content.read(row.block, row.bytes)?.1;
                     entries.open.insert(row.block, hasher.filled());
                     entries.bytes += hasher.filled();
@@ -141,8 +141,10 @@ impl Content {
     /// # Errors
     /// What the file system says.
     pub(super) fn start_over(self, id: u64) -> io::Result<Content> {
-        let dir = Arc::clone(self.file.dir());
-        Content::new(PartFile::create(&dir, id)?, &self.about.boot)
+        let Content { file, about, .. } = self;
+        let dir = Arc::clone(file.dir());
+        drop(file); // and its lock
+        Content::new(PartFile::create(&dir, id)?, &about.boot)
     }
 
     pub(super) fn ledger(&self) -> Arc<Ledger> {
@@ -186,7 +188,8 @@ impl Content {
         self.file.release(&self.missing(self.about.size.unwrap_or_default()))
     }
 
-    /// Hashes and writes bytes. `room` is asked now and then whether the disk takes more, where that was not claimed.
+    /// Hashes and writes bytes. `room` is asked now and then whether the disk takes so many more, where that was not
+    /// claimed.
     ///
     /// # Errors
     /// What the file system says, or `room`.
@@ -194,12 +197,14 @@ impl Content {
         &mut self,
         mut offset: u64,
         mut bytes: &[u8],
-        room: impl Fn(&PartFile) -> io::Result<()>,
+        room: impl Fn(&PartFile, u64) -> io::Result<()>,
     ) -> io::Result<()> {
         if let Some(unchecked) = &mut self.unclaimed {
             if *unchecked == 0 {
-                room(&self.file)?;
-                *unchecked = limits::FETCH_SPACE_CHECK;
+                let left = self.about.size.map_or(u64::MAX, |size| size.saturating_sub(self.ledger.bytes()));
+                let ahead = left.min(limits::FETCH_SPACE_CHECK);
+                room(&self.file, ahead)?;
+                *unchecked = ahead;
             }
             *unchecked = unchecked.saturating_sub(bytes.len() as u64);
         }
@@ -280,7 +285,7 @@ mod tests {
     }
 
     fn write(content: &mut Content, bytes: &[u8], offset: u64) {
-        content.write(offset, bytes, |_| Ok(())).unwrap();
+        content.write(offset, bytes, |_, _| Ok(())).unwrap();
     }
 
     #[test]
@@ -341,6 +346,7 @@ mod tests {
         let reopen = || PartFile::reopen(&dir(tmp.path()), 1).unwrap().unwrap();
         let same = Content::resume(reopen(), about.clone(), &rows, "boot").unwrap();
         assert_eq!(same.missing(size)[0], 2 * BLOCK + 9..size, "what this boot wrote is there");
+        drop(same);
         let other = Content::resume(reopen(), about, &rows, "another boot").unwrap();
         assert_eq!(other.missing(size)[0], BLOCK..size);
         assert_eq!(other.about.boot, "another boot");
@@ -350,7 +356,7 @@ mod tests {
     fn the_disk_is_looked_at_only_where_its_space_was_not_claimed() {
         let tmp = tempfile::tempdir().unwrap();
         let mut content = Content::new(PartFile::create(&dir(tmp.path()), 1).unwrap(), "boot").unwrap();
-        let full = |_: &PartFile| Err(io::ErrorKind::StorageFull.into());
+        let full = |_: &PartFile, _| Err(io::ErrorKind::StorageFull.into());
         assert_eq!(content.write(0, b"x", full).unwrap_err().kind(), io::ErrorKind::StorageFull);
         content.unclaimed = None;
         assert!(content.write(0, b"x", full).is_ok());

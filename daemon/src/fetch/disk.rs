@@ -1,6 +1,6 @@
 //! What can go wrong with the disk that a file goes to, in the words that people are told.
 
-use crate::files::TargetDir;
+use crate::files::{TakenAway, TargetDir};
 use crate::hub::orders::Failed;
 use bytesize::ByteSize;
 use netkit_proto::rpc::code::Kind;
@@ -8,13 +8,32 @@ use rustix::io::Errno;
 use std::io;
 use std::path::Path;
 
+/// What to do about a full disk.
+const MAKE_ROOM: &str = "make room, then retry it; what came is kept";
+
+/// The directory is another one than when the download began.
+pub(super) fn moved(path: &Path) -> Failed {
+    let path = path.display();
+    Failed::passing(
+        Kind::Unavailable,
+        format_args!("the directory of {path} was moved, or replaced by another one"),
+    )
+}
+
 /// What the file system said of the file, or its directory, at `path`.
 pub(super) fn failed(path: &Path, error: &io::Error) -> Failed {
     let path = path.display();
+    if error.get_ref().is_some_and(|inner| inner.is::<TakenAway>()) {
+        return Failed::passing(Kind::Unavailable, format_args!("{path} starts over: {error}"));
+    }
     match error.kind() {
+        io::ErrorKind::ResourceBusy => {
+            Failed::passing(Kind::Busy, format_args!("another netkitd writes the part file beside {path}"))
+                .hint("let each have a directory of its own: downloads.dir, and -o")
+        }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Failed::new(Kind::NoSpace, format_args!("no space left for {path}"))
-                .hint("make room, then: netkitctl queue retry ID; what came is kept")
+                .hint(MAKE_ROOM)
         }
         io::ErrorKind::FileTooLarge => Failed::new(
             Kind::NoSpace,
@@ -31,13 +50,13 @@ pub(super) fn failed(path: &Path, error: &io::Error) -> Failed {
         )
         .hint("name where it leads to in downloads.allow, and in -o"),
         _ => Failed::new(Kind::Unavailable, format_args!("can't write {path}: {error}"))
-            .hint("what came is kept; when the disk is well: netkitctl queue retry ID"),
+            .hint("look at the directory and its disk; what came is kept where it can be"),
     }
 }
 
 /// The name belongs to another file.
 pub(super) fn taken(path: &dyn std::fmt::Display) -> Failed {
-    Failed::new(Kind::Exists, format_args!("{path} exists already"))
+    Failed::new(Kind::Exists, format_args!("{path} exists already, or is being fetched"))
         .hint("take another name (-o), or --force to replace the file")
 }
 
@@ -55,5 +74,5 @@ pub(super) fn check_room(dir: &TargetDir, path: &Path, needed: u64, keep_free: u
         size(free),
         size(keep_free)
     );
-    Err(Failed::new(Kind::NoSpace, why).hint("make room, then: netkitctl queue retry ID; what came is kept"))
+    Err(Failed::new(Kind::NoSpace, why).hint(MAKE_ROOM))
 }

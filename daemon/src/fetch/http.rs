@@ -8,12 +8,13 @@ use crate::limits;
 use bytes::Bytes;
 use netkit_proto::rpc::code::Kind;
 use reqwest::header::{
-    ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName, IF_RANGE,
-    LAST_MODIFIED, RANGE, RETRY_AFTER,
+    ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName,
+    IF_RANGE, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
 };
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use std::error::Error as StdError;
 use std::io;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 /// See the module.
@@ -21,6 +22,8 @@ use std::time::{Duration, SystemTime};
 pub(super) struct Http {
     pub client: Client,
     pub url: Url,
+    /// Where redirects led: all parts of one try come from there.
+    pub found: OnceLock<Url>,
 }
 
 /// A client for all downloads. Blocks: it reads the system's certificates.
@@ -49,9 +52,6 @@ fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let is_downgrade = attempt.url().scheme() != "https" && from.is_some_and(|url| url.scheme() == "https");
     if attempt.previous().len() > limits::FETCH_REDIRECTS {
         return attempt.error(BadRedirect("the server redirects in a circle, or too often"));
-    }
-    if !["http", "https"].contains(&attempt.url().scheme()) {
-        return attempt.error(BadRedirect("the server redirects to what is neither http:// nor https://"));
     }
     if is_downgrade {
         return attempt.error(BadRedirect("the server redirects from https:// to http://"));
@@ -83,7 +83,8 @@ impl Source for Http {
     type Body = HttpBody;
 
     async fn open(&self, ask: Ask) -> Result<Opened<HttpBody>, Failed> {
-        let mut request = self.client.get(self.url.clone()).header(ACCEPT_ENCODING, "identity");
+        let url = self.found.get().unwrap_or(&self.url).clone();
+        let mut request = self.client.get(url).header(ACCEPT_ENCODING, "identity");
         if let Ask::Part { range, size, validator } = &ask {
             let last = if range.end < *size { (range.end - 1).to_string() } else { String::new() };
             request =
@@ -100,7 +101,10 @@ impl Source for Http {
                 ));
             }
         };
-        self.opened(&ask, response)
+        let found = response.url().clone();
+        let opened = self.opened(&ask, response)?;
+        let _ = self.found.set(found); // the first one stays
+        Ok(opened)
     }
 }
 
@@ -114,15 +118,27 @@ impl Http {
         let (status, headers) = (response.status(), response.headers());
         let validator = validator(headers);
         let body = |response| HttpBody { response, host: self.host().to_owned() };
+        let encoding = text(headers, CONTENT_ENCODING).filter(|encoding| *encoding != "identity");
+        if let Some(encoding) = encoding.filter(|_| status.is_success()) {
+            let why =
+                format!("{} sends the file packed ({encoding:?}), which it was asked not to do", self.host());
+            return Err(Failed::new(Kind::Refused, why).hint("ask its operator for the file as it is"));
+        }
         match (status, ask) {
             (StatusCode::OK, _) => {
                 let ranges = text(headers, ACCEPT_RANGES).is_some_and(|units| units.contains("bytes"));
                 let about = About { size: response.content_length(), validator, gives_parts: ranges };
-                Ok(Opened { about, is_part: false, body: body(response) })
+                Ok(Opened { about, is_part: false, end: None, body: body(response) })
             }
             (StatusCode::PARTIAL_CONTENT, Ask::Part { range, size, validator: of_before }) => {
                 let given = text(headers, CONTENT_RANGE).and_then(content_range);
-                if given != Some((range.start, range.end - 1, *size)) {
+                if let Some((_, _, Some(of))) = given.filter(|(_, _, of)| of.is_some_and(|of| of != *size)) {
+                    let why = format!("the file at {} has {of} bytes now, and had {size}", self.host());
+                    return Err(Failed::passing(Kind::Changed, why));
+                }
+                let is_of_it =
+                    |&(first, last, _): &(u64, u64, Option<u64>)| first == range.start && last < range.end;
+                let Some((_, last, _)) = given.filter(is_of_it) else {
                     let what = text(headers, CONTENT_RANGE).unwrap_or("nothing that it names");
                     let why = format!(
                         "{} was asked for bytes {}-{} of {size} and sent {what:?}",
@@ -130,8 +146,8 @@ impl Http {
                         range.start,
                         range.end - 1
                     );
-                    return Err(Failed::passing(Kind::Changed, why));
-                }
+                    return Err(Failed::passing(Kind::Network, why));
+                };
                 // It may leave the validator out (RFC 9110, section 15.3.7), but not give another one.
                 if validator.as_ref().is_some_and(|now| now != of_before && is_same_kind(now, of_before)) {
                     let why = format!("the file at {} was replaced meanwhile", self.host());
@@ -139,7 +155,7 @@ impl Http {
                 }
                 let about =
                     About { size: Some(*size), validator: Some(of_before.clone()), gives_parts: true };
-                Ok(Opened { about, is_part: true, body: body(response) })
+                Ok(Opened { about, is_part: true, end: Some(last + 1), body: body(response) })
             }
             (StatusCode::RANGE_NOT_SATISFIABLE, Ask::Part { .. }) => {
                 let why = format!("the file at {} was replaced meanwhile by a shorter one", self.host());
@@ -151,6 +167,10 @@ impl Http {
 
     /// What a status that brings no file means (RFC 9110, section 15).
     fn refused(&self, status: StatusCode, headers: &HeaderMap) -> Failed {
+        if let Some(to) = text(headers, LOCATION).filter(|_| status.is_redirection()) {
+            let why = format!("{} redirects to {to:?}, which is neither http:// nor https://", self.host());
+            return Failed::new(Kind::Refused, why).hint("name the address that you mean");
+        }
         let kind = match status {
             StatusCode::NOT_FOUND | StatusCode::GONE => Kind::NotFound,
             _ => Kind::Refused,
@@ -253,11 +273,13 @@ fn is_same_kind(one: &str, other: &str) -> bool {
     one.starts_with('"') == other.starts_with('"')
 }
 
-/// First byte, last byte and size of `bytes 5-9/20` (RFC 9110, section 14.4).
-fn content_range(text: &str) -> Option<(u64, u64, u64)> {
+/// First byte, last byte and size, where that is known, of `bytes 5-9/20` (RFC 9110, section 14.4).
+fn content_range(text: &str) -> Option<(u64, u64, Option<u64>)> {
     let (range, size) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
-    Some((first.parse().ok()?, last.parse().ok()?, size.parse().ok()?))
+    let size = if size == "*" { None } else { Some(size.parse().ok()?) };
+    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    (first <= last && last < u64::MAX).then_some((first, last, size))
 }
 
 /// Seconds, or a date (RFC 9110, section 10.2.3).
@@ -323,8 +345,17 @@ mod tests {
 
     #[test]
     fn content_ranges_are_read() {
-        assert_eq!(content_range("bytes 5-9/20"), Some((5, 9, 20)));
-        for text in ["bytes */20", "bytes 5-9/*", "5-9/20", "bytes 5-/20", "bytes -1-9/20", ""] {
+        assert_eq!(content_range("bytes 5-9/20"), Some((5, 9, Some(20))));
+        assert_eq!(content_range("bytes 5-9/*"), Some((5, 9, None)));
+        for text in [
+            "bytes */20",
+            "bytes 9-5/20",
+            "bytes 0-18446744073709551615/*",
+            "5-9/20",
+            "bytes 5-/20",
+            "bytes -1-9/20",
+            "",
+        ] {
             assert_eq!(content_range(text), None, "{text}");
         }
     }
@@ -339,7 +370,8 @@ mod tests {
 
     #[test]
     fn statuses_say_whether_to_try_again() {
-        let http = Http { client: client().unwrap(), url: "http://h/f".parse().unwrap() };
+        let http =
+            Http { client: client().unwrap(), url: "http://h/f".parse().unwrap(), found: OnceLock::new() };
         let after = headers(&[(RETRY_AFTER, "9")]);
         for (status, of, kind, retry) in [
             (404, HeaderMap::new(), Kind::NotFound, Retry::Never),

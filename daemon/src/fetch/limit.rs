@@ -38,15 +38,17 @@ impl Limiter {
         Limiter { rate, debt: Mutex::new(Debt { bytes: 0.0, at: Instant::now(), rate: 0 }) }
     }
 
-    /// Waits until bytes may be taken.
-    pub(super) async fn ready(&self) {
+    /// Waits until bytes may be taken; whether that took time.
+    pub(super) async fn ready(&self) -> bool {
         let mut rate = self.rate.clone();
+        let mut waited = false;
         loop {
             let now = *rate.borrow_and_update();
             let wait = self.lock().wait(Instant::now(), now);
             if wait.is_zero() {
-                return;
+                return waited;
             }
+            waited = true;
             let changed = async {
                 if rate.changed().await.is_err() {
                     std::future::pending::<()>().await; // nobody is left to change it

@@ -24,9 +24,10 @@ use crate::files::{Group, PartFile, Target, TargetDir};
 use crate::hub::orders::{End, Failed, Order, Report};
 use limit::Limiter;
 use netkit_proto::rpc::code::Kind;
+use std::collections::HashSet;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use tokio::sync::{OnceCell, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -54,6 +55,10 @@ struct Engine {
     limit: Arc<Limiter>,
     client: OnceCell<reqwest::Client>,
     group: Group,
+    /// Held while space is claimed.
+    claims: Mutex<()>,
+    /// Where those go that will do with no other name.
+    taken: Mutex<HashSet<PathBuf>>,
     /// Names the time since the machine was started; empty where that can't be told, and then every start counts as one.
     boot: String,
     stop: CancellationToken,
@@ -96,6 +101,8 @@ pub async fn run(mut ends: Ends, stop: CancellationToken) -> io::Result<()> {
         limit: Arc::new(Limiter::new(ends.limit)),
         client: OnceCell::new(),
         group: ends.group,
+        claims: Mutex::default(),
+        taken: Mutex::default(),
         boot: boot_id(),
         stop: stop.clone(),
     });
@@ -136,7 +143,7 @@ pub async fn run(mut ends: Ends, stop: CancellationToken) -> io::Result<()> {
 /// Deletes what came of a download.
 fn discard(id: u64, target: &Target) -> Result<(), String> {
     let removed = TargetDir::existing(target).and_then(|dir| match dir {
-        Some(dir) => PartFile::remove(&dir, id),
+        Some(dir) => PartFile::discard(&dir, id),
         None => Ok(()),
     });
     removed.map_err(|error| format!("its part file beside {} stays: {error}", target.shown().display()))

@@ -4,12 +4,14 @@ use crate::limits;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Looks at one connection, a window of time after the other.
+/// Looks at one connection.
 #[derive(Debug)]
 pub(super) struct Pace {
+    /// When it had sent enough last.
     since: Instant,
+    /// What it sent since then,
     bytes: u64,
-    /// What a window must bring.
+    /// and how much will be enough.
     least: u64,
 }
 
@@ -18,28 +20,26 @@ impl Pace {
         Pace { since: now, bytes: 0, least: limits::FETCH_PROGRESS }
     }
 
-    /// Bytes came after waiting for them, and for our own limit so long that `held` must not count against the source.
-    pub(super) fn on_bytes(&mut self, len: usize, held: Duration) {
-        self.bytes += len as u64;
+    /// Nothing was read for so long, which must not count against the source; `limited`: because a limit says so, and
+    /// then it can't send faster than that.
+    pub(super) fn on_held(&mut self, held: Duration, limited: bool) {
         self.since += held;
-        if !held.is_zero() {
-            self.least = 1; // it sends no faster than it is read
+        if limited {
+            self.least = 1;
         }
     }
 
-    /// When [`Pace::check`] is to be asked.
+    /// Bytes came.
+    pub(super) fn on_bytes(&mut self, now: Instant, len: usize) {
+        self.bytes += len as u64;
+        if self.bytes >= self.least {
+            *self = Pace::new(now);
+        }
+    }
+
+    /// When the source is to be given up.
     pub(super) fn deadline(&self) -> Instant {
         self.since + limits::FETCH_STALLED
-    }
-
-    /// Whether the source is fast enough, at the end of a window.
-    pub(super) fn check(&mut self, now: Instant) -> bool {
-        if now < self.deadline() {
-            return true;
-        }
-        let enough = self.bytes >= self.least;
-        *self = Pace::new(now);
-        enough
     }
 }
 
@@ -47,25 +47,39 @@ impl Pace {
 mod tests {
     use super::*;
 
+    const ENOUGH: usize = limits::FETCH_PROGRESS as usize;
+
     #[test]
     fn next_to_nothing_is_too_little() {
         let start = Instant::now();
-        let end = start + limits::FETCH_STALLED;
         let mut pace = Pace::new(start);
-        assert!(pace.check(start));
-        pace.on_bytes(limits::FETCH_PROGRESS as usize, Duration::ZERO);
-        assert!(pace.check(end), "just enough");
-        pace.on_bytes(limits::FETCH_PROGRESS as usize - 1, Duration::ZERO);
-        assert!(!pace.check(end + limits::FETCH_STALLED), "a byte a second holds no place in the queue");
+        let after = |seconds| start + Duration::from_secs(seconds);
+        pace.on_bytes(after(10), ENOUGH);
+        assert_eq!(pace.deadline(), after(10) + limits::FETCH_STALLED);
+        for second in 11..20 {
+            pace.on_bytes(after(second), 1);
+        }
+        assert_eq!(pace.deadline(), after(10) + limits::FETCH_STALLED, "a byte a second holds no place");
+        pace.on_bytes(after(20), ENOUGH - 9);
+        assert_eq!(pace.deadline(), after(20) + limits::FETCH_STALLED, "all together are enough");
     }
 
     #[test]
     fn our_own_limit_is_not_held_against_the_source() {
         let start = Instant::now();
         let mut pace = Pace::new(start);
-        pace.on_bytes(1, limits::FETCH_STALLED);
-        let end = start + limits::FETCH_STALLED;
-        assert!(pace.check(end) && pace.deadline() == end + limits::FETCH_STALLED);
-        assert!(pace.check(end + limits::FETCH_STALLED), "one byte of a source that we slow down is enough");
+        pace.on_held(Duration::from_secs(100), true);
+        assert_eq!(pace.deadline(), start + Duration::from_secs(100) + limits::FETCH_STALLED);
+        let came = start + Duration::from_secs(101);
+        pace.on_bytes(came, 1);
+        assert_eq!(
+            pace.deadline(),
+            came + limits::FETCH_STALLED,
+            "a byte of a source that we slow down is enough"
+        );
+        // A disk that pauses gives time, too, but then all the source's bytes are expected.
+        pace.on_held(Duration::from_secs(7), false);
+        pace.on_bytes(came + Duration::from_secs(8), 1);
+        assert_eq!(pace.deadline(), came + Duration::from_secs(7) + limits::FETCH_STALLED);
     }
 }

@@ -28,7 +28,7 @@ impl Source for Plain {
         sent.map_err(|error| net::broken(&error, &self.host))?;
         let body = PlainBody { stream, buffer: BytesMut::new(), begun: false, host: self.host.clone() };
         let about = About { size: None, validator: None, gives_parts: false };
-        Ok(Opened { about, is_part: false, body })
+        Ok(Opened { about, is_part: false, end: None, body })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which bytes are still to be asked for, and who asks for which: connections take runs of bytes, and one that has
-//! nothing left takes over the second half of the largest run. Does no input or output.
+//! nothing left takes over the second half of the largest run, once its source agreed to send that: until then whoever
+//! works on the run goes on with all of it. Does no input or output.
 
 use crate::limits;
 use netkit_proto::files::manifest::BLOCK;
@@ -10,13 +11,37 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct RunId(u64);
 
+/// What a connection may ask its source for.
+#[derive(Debug)]
+pub(super) struct Offer {
+    /// The bytes.
+    pub range: Range<u64>,
+    run: Offered,
+}
+
+#[derive(Debug)]
+enum Offered {
+    /// Nobody else works on them.
+    Own(RunId),
+    /// They are the second half of what somebody works on.
+    HalfOf(RunId),
+}
+
+#[derive(Debug)]
+struct Run {
+    /// What is left.
+    range: Range<u64>,
+    /// Somebody asks for its second half.
+    is_offered: bool,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Plan {
     /// Nobody works on these.
     free: VecDeque<Range<u64>>,
-    /// What is left of the runs that somebody works on.
-    runs: BTreeMap<RunId, Range<u64>>,
+    /// Somebody works on these.
+    runs: BTreeMap<RunId, Run>,
     last: u64,
     /// The end is not known: the file ends where its bytes do.
     open_ended: bool,
@@ -45,34 +70,74 @@ impl Plan {
         Plan { open_ended: true, ..Plan::new(std::iter::once(0..u64::MAX)) }
     }
 
-    /// A run for a connection that has nothing to do; `None` where there is not enough left to share.
-    pub(super) fn next(&mut self) -> Option<(RunId, Range<u64>)> {
-        let range = match self.free.pop_front() {
-            Some(range) => range,
-            None => self.take_over()?,
-        };
-        self.last += 1;
-        self.runs.insert(RunId(self.last), range.clone());
-        Some((RunId(self.last), range))
+    /// A run of bytes that nobody works on.
+    pub(super) fn next_free(&mut self) -> Option<(RunId, Range<u64>)> {
+        let range = self.free.pop_front()?;
+        Some((self.begin(range.clone()), range))
     }
 
-    fn take_over(&mut self) -> Option<Range<u64>> {
+    fn begin(&mut self, range: Range<u64>) -> RunId {
+        self.last += 1;
+        self.runs.insert(RunId(self.last), Run { range, is_offered: false });
+        RunId(self.last)
+    }
+
+    /// What a connection that has nothing to do may ask for; `None` where there is not enough left to share. To be
+    /// accepted or declined.
+    pub(super) fn offer(&mut self) -> Option<Offer> {
+        if let Some((run, range)) = self.next_free() {
+            return Some(Offer { range, run: Offered::Own(run) });
+        }
         if self.open_ended {
             return None;
         }
-        let largest = self.runs.values_mut().max_by_key(|run| run.end - run.start)?;
-        if largest.end - largest.start < 2 * limits::FETCH_SHARED {
+        let left = |run: &Run| run.range.end - run.range.start;
+        let whole = self.runs.iter_mut().filter(|(_, run)| !run.is_offered);
+        let (id, largest) = whole.max_by_key(|(_, run)| left(run))?;
+        if left(largest) < 2 * limits::FETCH_SHARED {
             return None;
         }
-        let middle = (largest.start + (largest.end - largest.start) / 2).next_multiple_of(BLOCK);
-        let second = middle..largest.end;
-        largest.end = middle;
-        Some(second)
+        largest.is_offered = true;
+        let middle = (largest.range.start + left(largest) / 2).next_multiple_of(BLOCK);
+        Some(Offer { range: middle..largest.range.end, run: Offered::HalfOf(*id) })
+    }
+
+    /// The source sends what was offered; `None` where it is too late: the other connection has come as far.
+    pub(super) fn accept(&mut self, offer: Offer) -> Option<RunId> {
+        match offer.run {
+            Offered::Own(run) => Some(run),
+            Offered::HalfOf(id) => {
+                let run = self.runs.get_mut(&id)?;
+                run.is_offered = false;
+                if run.range.start >= offer.range.start {
+                    return None;
+                }
+                run.range.end = offer.range.start;
+                Some(self.begin(offer.range))
+            }
+        }
+    }
+
+    /// The source does not send what was offered.
+    pub(super) fn decline(&mut self, offer: Offer) {
+        match offer.run {
+            Offered::Own(run) => self.give_back(run),
+            Offered::HalfOf(id) => {
+                if let Some(run) = self.runs.get_mut(&id) {
+                    run.is_offered = false;
+                }
+            }
+        }
+    }
+
+    /// The byte that a run comes to next.
+    pub(super) fn position(&self, run: RunId) -> Option<u64> {
+        self.runs.get(&run).map(|run| run.range.start)
     }
 
     /// Bytes came for a run.
     pub(super) fn take(&mut self, run: RunId, len: usize) -> Taken {
-        let Some(range) = self.runs.get_mut(&run) else {
+        let Some(Run { range, .. }) = self.runs.get_mut(&run) else {
             return Taken { offset: 0, wanted: 0, finished: true };
         };
         let offset = range.start;
@@ -92,8 +157,8 @@ impl Plan {
 
     /// Nobody works on a run any more: others may.
     pub(super) fn give_back(&mut self, run: RunId) {
-        if let Some(range) = self.runs.remove(&run) {
-            self.free.push_back(range);
+        if let Some(run) = self.runs.remove(&run) {
+            self.free.push_back(run.range);
         }
     }
 
@@ -108,32 +173,70 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// What a connection gets whose source sends all that it is asked for.
+    fn next(plan: &mut Plan) -> Option<(RunId, Range<u64>)> {
+        let offer = plan.offer()?;
+        let range = offer.range.clone();
+        Some((plan.accept(offer)?, range))
+    }
+
     #[test]
     fn one_connection_takes_hole_after_hole() {
         let mut plan = Plan::new([0..5, 5..5, 9..12]);
-        let (first, range) = plan.next().unwrap();
+        let (first, range) = next(&mut plan).unwrap();
         assert_eq!(range, 0..5);
         assert_eq!(plan.take(first, 3), Taken { offset: 0, wanted: 3, finished: false });
         assert_eq!(plan.take(first, 3), Taken { offset: 3, wanted: 2, finished: true });
-        let (second, range) = plan.next().unwrap();
+        let (second, range) = next(&mut plan).unwrap();
         assert_eq!(range, 9..12);
         plan.give_back(second);
         assert!(!plan.is_done());
-        let (third, range) = plan.next().unwrap();
-        assert_eq!((range, plan.next()), (9..12, None), "too little to share");
+        let (third, range) = next(&mut plan).unwrap();
+        assert_eq!((range, next(&mut plan)), (9..12, None), "too little to share");
         assert!(plan.take(third, 100).finished && plan.is_done());
     }
 
     #[test]
     fn a_file_of_unknown_size_is_not_shared_and_ends_where_its_bytes_do() {
         let mut plan = Plan::open_ended();
-        let (run, _) = plan.next().unwrap();
-        assert_eq!(plan.next(), None);
+        let (run, _) = next(&mut plan).unwrap();
+        assert_eq!(next(&mut plan), None);
         assert_eq!(plan.take(run, 7), Taken { offset: 0, wanted: 7, finished: false });
         assert!(!plan.is_done() && plan.end(run) && plan.is_done());
         let mut known = Plan::new(std::iter::once(0..9));
-        let (run, _) = known.next().unwrap();
+        let (run, _) = next(&mut known).unwrap();
         assert!(!known.end(run) && !known.is_done(), "short");
+    }
+
+    #[test]
+    fn who_is_refused_the_second_half_takes_nothing_away() {
+        const LEN: u64 = 64 << 20;
+        let mut plan = Plan::new(std::iter::once(0..LEN));
+        let (first, _) = plan.next_free().unwrap();
+        let offer = plan.offer().unwrap();
+        assert_eq!(offer.range, LEN / 2..LEN);
+        assert!(plan.offer().is_none(), "it is asked for already");
+        plan.decline(offer);
+        assert_eq!(
+            plan.take(first, LEN as usize - 1),
+            Taken { offset: 0, wanted: LEN as usize - 1, finished: false }
+        );
+        assert_eq!(plan.position(first), Some(LEN - 1));
+        assert!(plan.take(first, 1).finished && plan.is_done());
+    }
+
+    #[test]
+    fn who_is_too_late_gets_nothing() {
+        const LEN: u64 = 64 << 20;
+        let mut plan = Plan::new(std::iter::once(0..LEN));
+        let (first, _) = plan.next_free().unwrap();
+        let late = plan.offer().unwrap();
+        plan.take(first, LEN as usize / 2);
+        assert_eq!(plan.accept(late), None);
+        let gone = plan.offer().unwrap();
+        plan.give_back(first);
+        assert_eq!(plan.accept(gone), None);
+        assert_eq!(next(&mut plan).unwrap().1, LEN / 2..LEN, "and all of the rest is there");
     }
 
     proptest! {
@@ -153,7 +256,7 @@ mod tests {
             let mut came: Vec<Range<u64>> = Vec::new();
             let step = |plan: &mut Plan, run: &mut Option<RunId>, len: usize, came: &mut Vec<Range<u64>>| {
                 if run.is_none() {
-                    *run = plan.next().map(|(id, _)| id);
+                    *run = next(plan).map(|(id, _)| id);
                 }
                 if let Some(id) = *run {
                     let taken = plan.take(id, len);

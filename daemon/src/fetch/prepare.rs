@@ -40,6 +40,7 @@ pub(super) fn prepare(task: &Task) -> Result<Prepared, Break> {
         return Ok(Prepared { there: There::File(done), restarted: None });
     }
     if let Some(done) = identical(task, &dir)? {
+        PartFile::discard(&dir, task.start.id).map_err(|error| failed(&error))?; // it is not needed any more
         return Ok(Prepared { there: There::File(done), restarted: None });
     }
     let id = task.start.id;
@@ -61,8 +62,8 @@ pub(super) fn prepare(task: &Task) -> Result<Prepared, Break> {
                 }
                 return Ok(Prepared { there: There::Part(Box::new(content)), restarted });
             }
-            Err(why) => {
-                let lost = rows.iter().map(|row| row.bytes).sum();
+            Err(Useless { there, why }) => {
+                let lost = there.unwrap_or_else(|| rows.iter().map(|row| row.bytes).sum());
                 restarted = (lost > 0).then(|| (lost, why.to_owned()));
             }
         }
@@ -72,20 +73,27 @@ pub(super) fn prepare(task: &Task) -> Result<Prepared, Break> {
     Ok(Prepared { there: There::Part(Box::new(content)), restarted })
 }
 
-/// The part file, if the download can go on with it; else why not.
-fn resumable(
-    task: &Task,
-    dir: &Arc<TargetDir>,
-    part: &PartRow,
-) -> io::Result<Result<PartFile, &'static str>> {
+/// A part file that a download can't go on with.
+struct Useless {
+    /// The bytes in it, where those that were noted may not be all.
+    there: Option<u64>,
+    why: &'static str,
+}
+
+/// The part file, if the download can go on with it.
+fn resumable(task: &Task, dir: &Arc<TargetDir>, part: &PartRow) -> io::Result<Result<PartFile, Useless>> {
     let Some(file) = PartFile::reopen(dir, task.start.id)? else {
-        return Ok(Err("its part file is gone"));
+        return Ok(Err(Useless { there: None, why: "its part file is gone" }));
     };
-    if file.identity()? != part.file {
-        return Ok(Err("its part file is another file now"));
+    // The number of a file system may be another one since the machine was started.
+    let ((device, inode), (device_then, inode_then)) = (file.identity()?, part.file);
+    if inode != inode_then || (part.boot == task.engine.boot && device != device_then) {
+        return Ok(Err(Useless { there: None, why: "its part file is another file now" }));
     }
     if part.complete.is_none() && (part.size.is_none() || part.validator.is_none()) {
-        return Ok(Err("this source can't go on in the middle of a file"));
+        // One connection brought it from its start on.
+        let there = Some(file.length()?);
+        return Ok(Err(Useless { there, why: "this source can't go on in the middle of a file" }));
     }
     Ok(Ok(file))
 }
@@ -93,7 +101,7 @@ fn resumable(
 /// The file that a netkitd placed which was killed before it could note so.
 fn placed_before(task: &Task, dir: &TargetDir) -> Result<Option<Done>, Break> {
     let Some((PartRow { complete: Some(blake3), file, .. }, _)) = &task.start.part else { return Ok(None) };
-    let found = files::find_placed(dir, &task.start.target.name(), task.start.naming, *file)
+    let found = files::find_placed(dir, &task.start.target.name(), task.start.naming, file.1)
         .map_err(|error| disk::failed(&task.path, &error))?;
     let Some((name, file)) = found else { return Ok(None) };
     let (checksum, bytes) = digest(task, &file, Algorithm::Blake3)?;
@@ -139,7 +147,7 @@ pub(super) fn verify(task: &Task, part: &PartFile, blake3: BlockHash) -> Result<
     if found.as_ref() == Some(wanted) {
         return Ok(true);
     }
-    PartFile::remove(part.dir(), task.start.id).map_err(|error| disk::failed(&task.path, &error))?;
+    part.remove().map_err(|error| disk::failed(&task.path, &error))?;
     let found = found.map(|found| found.to_string()).unwrap_or_default();
     let why = format!("the content is not what the checksum names: it is {found}, not {wanted}");
     Err(Failed::new(Kind::Checksum, why)

@@ -40,6 +40,8 @@ pub(super) struct Opened<B> {
     pub about: About,
     /// The part that was asked for; else the whole file comes, because it is another one or the source gives no parts.
     pub is_part: bool,
+    /// Where the bytes of a part end: a source may give fewer than it was asked for (RFC 9110, section 15.3.7).
+    pub end: Option<u64>,
     /// The bytes.
     pub body: B,
 }

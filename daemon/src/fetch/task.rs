@@ -6,11 +6,12 @@ use super::http::Http;
 use super::limit::Limiter;
 use super::plain::Plain;
 use super::{Engine, disk, prepare};
+use crate::files::Naming;
 use crate::hub::orders::{Done, End, Failed, PartRow, Progress, Report, Start};
 use netkit_proto::files::source;
 use netkit_proto::rpc::code::Kind;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, PoisonError};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +38,23 @@ pub(super) struct Task {
     pub path: PathBuf,
     pub stop: CancellationToken,
     pub limit: Arc<Limiter>,
+}
+
+/// A name that no other running download may get.
+struct Name<'a>(&'a Engine, &'a PathBuf);
+
+impl<'a> Name<'a> {
+    /// Takes it.
+    fn take(engine: &'a Engine, path: &'a PathBuf) -> Result<Name<'a>, Failed> {
+        let is_free = engine.taken.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
+        if is_free { Ok(Name(engine, path)) } else { Err(disk::taken(&path.display())) }
+    }
+}
+
+impl Drop for Name<'_> {
+    fn drop(&mut self) {
+        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(self.1);
+    }
 }
 
 /// Fetches; always ends with a report.
@@ -72,6 +90,8 @@ pub(super) async fn run(engine: Arc<Engine>, start: Start) -> End {
 
 impl Task {
     async fn fetch(self: &Arc<Task>) -> Result<Done, Break> {
+        let is_exact = self.start.naming == Naming::Exact;
+        let _name = is_exact.then(|| Name::take(&self.engine, &self.path)).transpose()?;
         let prepared = self.blocking(prepare::prepare).await?;
         if let Some((lost, why)) = prepared.restarted {
             self.report(Report::Restarted(self.start.id, lost, why)).await;
@@ -86,7 +106,7 @@ impl Task {
                 let url = url.parse().map_err(|error| {
                     Failed::new(Kind::InvalidParams, format_args!("{url} is no URL: {error}"))
                 })?;
-                self.transfer(Arc::new(Http { client, url }), content).await?
+                self.transfer(Arc::new(Http { client, url, found: OnceLock::new() }), content).await?
             }
             source::Source::Plain { host, port, name } => {
                 let plain = Plain { host: host.clone(), port: *port, name: name.clone() };
@@ -118,11 +138,23 @@ impl Task {
                 let about = PartRow { boot: String::new(), complete: None, ..content.about.clone() };
                 return Ok(Err((about, disk::failed(&task.path, &error))));
             }
+            let is_there = content.file().dir().is_still_of(&task.start.target);
+            if !is_there.map_err(|error| disk::failed(&task.path, &error))? {
+                return Err(disk::moved(&task.path).into());
+            }
             let name = content.file().place(&task.start.target.name(), task.start.naming);
             let name = name.map_err(|error| disk::failed(&task.path, &error))?;
             Ok(Ok(Done { name, bytes, blake3, verified }))
         });
-        match placed.await? {
+        let placed = match placed.await {
+            Err(Break::Failed(failed)) if failed.failure.kind == Kind::Checksum => {
+                let why = failed.failure.message.clone();
+                self.report(Report::Restarted(self.start.id, bytes, why)).await;
+                return Err(failed.into());
+            }
+            placed => placed?,
+        };
+        match placed {
             Ok(done) => Ok(done),
             Err((about, failed)) => {
                 let progress = Progress { size: Some(bytes), bytes, rate: 0 };

@@ -5,15 +5,15 @@ use super::connection::{Connection, lock};
 use super::content::{Content, Ledger};
 use super::disk;
 use super::plan::Plan;
-use super::source::{About, Ask, Opened, Source};
+use super::source::{About, Ask, Source};
 use super::task::{Break, Task};
 use super::writer::{self, Written};
 use crate::files::PartFile;
-use crate::hub::orders::{Failed, PartRow, Report};
+use crate::hub::orders::{Failed, PartRow, Report, Retry};
 use crate::limits;
 use netkit_proto::rpc::code::Kind;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -45,18 +45,18 @@ impl Task {
             Ok(opened) => opened,
             Err(failed) => return Err(self.given_up(content, failed).await),
         };
-        let Opened { about, is_part, body } = opened;
-        let content = self.begin(content, &about, is_part).await?;
+        let about = opened.about.clone();
+        let content = self.begin(content, &about, opened.is_part).await?;
         let mut plan = match content.about.size {
             Some(size) => Plan::new(content.missing(size)),
             None => Plan::open_ended(),
         };
-        let first = plan.next().map(|(run, _)| (run, body));
+        let first = plan.next_free().map(|(run, _)| (run, opened));
         let plan = Arc::new(Mutex::new(plan));
 
         let keep_free = self.engine.keep_free();
-        let room = move |part: &PartFile| match part.dir().free()? {
-            free if free >= keep_free => Ok(()),
+        let room = move |part: &PartFile, ahead: u64| match part.dir().free()? {
+            free if free >= keep_free.saturating_add(ahead) => Ok(()),
             _ => Err(io::ErrorKind::StorageFull.into()),
         };
         let about_part = content.about.clone();
@@ -103,26 +103,19 @@ impl Task {
                 content.about.size = about.size;
                 content.about.validator = about.validator.filter(|_| about.size.is_some());
             }
-            let needed = about.size.map_or(0, |size| size.saturating_sub(content.ledger().bytes()));
-            let (dir, keep_free) = (Arc::clone(content.file().dir()), task.engine.keep_free());
-            disk::check_room(&dir, &task.path, needed, keep_free)?;
-            if let Some(size) = about.size.filter(|&size| size > 0) {
-                let claimed = content.claim(size).map_err(|error| failed(&error));
-                // Others claim at the same time: together they must leave free what is to stay free.
-                if let Err(full) = claimed.and_then(|()| disk::check_room(&dir, &task.path, 0, keep_free)) {
-                    content.release().map_err(|error| failed(&error))?;
-                    return Err(full.into());
-                }
-            }
-            Ok(content)
+            let claimed = claim(task, &mut content, about.size);
+            Ok((content, claimed))
         });
-        let content = begun.await?;
+        let (content, claimed) = begun.await?;
         if !is_part && lost > 0 {
             let why = "the source sent the whole file: it is another one, or it gives no parts".to_owned();
             self.report(Report::Restarted(self.start.id, lost, why)).await;
         }
         self.progress(&content.about, &content.ledger(), 0, true).await;
-        Ok(content)
+        match claimed {
+            Ok(()) => Ok(content),
+            Err(full) => Err(self.given_up(content, full).await),
+        }
     }
 
     /// Tells how far it is until all connections are done; the failure of one, if any.
@@ -132,7 +125,7 @@ impl Task {
         about: &PartRow,
         ledger: &Ledger,
     ) -> Result<Option<Failed>, Break> {
-        let mut tick = tokio::time::interval(limits::FETCH_REPORT);
+        let mut tick = tokio::time::interval_at(Instant::now() + limits::FETCH_REPORT, limits::FETCH_REPORT);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut last, mut noted, mut rate) = ((Instant::now(), ledger.bytes()), Instant::now(), 0.0);
         let mut failure: Option<Failed> = None;
@@ -141,11 +134,9 @@ impl Task {
                 ended = connections.join_next() => match ended {
                     None => return Ok(failure),
                     Some(Ok(Ok(()))) => {}
+                    // The others go on. If they can't bring all, people are told of the first failure that may pass.
                     Some(Ok(Err(failed))) => {
-                        if failed.failure.kind == Kind::Changed {
-                            connections.abort_all(); // what the others bring is of another file, perhaps
-                        }
-                        failure = failure.filter(|first| first.failure.kind == Kind::Changed).or(Some(failed));
+                        failure = failure.filter(|first| first.retry != Retry::Never).or(Some(failed));
                     }
                     Some(Err(error)) if error.is_cancelled() => {}
                     Some(Err(panic)) => {
@@ -192,13 +183,10 @@ impl Task {
             (Ok(()), Ok(Some(_))) => return Ok(content), // others brought what that one did not
             (Ok(()), Ok(None)) => super::net::short(&self.whom()).into(),
         };
-        match broken {
-            Break::Failed(failed) => Err(self.given_up(content, failed).await),
-            Break::Stopped => {
-                self.kept(content).await;
-                Err(Break::Stopped)
-            }
-        }
+        // Also where the file seems to be another one now: what came is of one file, and when it is asked for the
+        // rest the source will say whether that is still there.
+        self.kept(content).await;
+        Err(broken)
     }
 
     /// The transfer failed. What belongs to a file that is no more is dropped.
@@ -207,7 +195,7 @@ impl Task {
         if failed.failure.kind == Kind::Changed && lost > 0 {
             let id = self.start.id;
             let forgotten = self.blocking(move |task| {
-                PartFile::remove(content.file().dir(), id).map_err(|e| disk::failed(&task.path, &e))?;
+                content.file().remove().map_err(|e| disk::failed(&task.path, &e))?;
                 Ok(())
             });
             if let Err(why) = forgotten.await {
@@ -228,7 +216,7 @@ impl Task {
         }
         let tidied = self.blocking(move |task| {
             let tidied = match bytes {
-                0 => PartFile::remove(content.file().dir(), task.start.id),
+                0 => content.file().remove(),
                 _ => content.release(),
             };
             tidied.map_err(|error| disk::failed(&task.path, &error).into())
@@ -241,4 +229,19 @@ impl Task {
             );
         }
     }
+}
+
+/// Claims the disk's space for what is to come, if its size is known.
+fn claim(task: &Task, content: &mut Content, size: Option<u64>) -> Result<(), Failed> {
+    let needed = size.map_or(0, |size| size.saturating_sub(content.ledger().bytes()));
+    let (dir, keep_free) = (Arc::clone(content.file().dir()), task.engine.keep_free());
+    // One at a time: of two that fit alone and not together, one gets its room.
+    let _one = task.engine.claims.lock().unwrap_or_else(PoisonError::into_inner);
+    disk::check_room(&dir, &task.path, needed, keep_free)?;
+    if let Some(size) = size.filter(|&size| size > 0) {
+        content.claim(size).map_err(|error| disk::failed(&task.path, &error))?;
+        // The size that the file system needs may be larger.
+        disk::check_room(&dir, &task.path, 0, keep_free)?;
+    }
+    Ok(())
 }

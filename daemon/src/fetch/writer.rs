@@ -23,7 +23,7 @@ pub(super) type Written = (Content, io::Result<()>);
 /// Where the system gives no thread.
 pub(super) fn start(
     mut content: Content,
-    room: impl Fn(&PartFile) -> io::Result<()> + Send + 'static,
+    room: impl Fn(&PartFile, u64) -> io::Result<()> + Send + 'static,
 ) -> io::Result<(mpsc::Sender<Piece>, oneshot::Receiver<Written>)> {
     let (pieces, mut queue) = mpsc::channel::<Piece>(limits::FETCH_PIECES);
     let (written, end) = oneshot::channel();

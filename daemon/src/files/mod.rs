@@ -12,7 +12,7 @@ mod target;
 pub use buffers::Buffers;
 pub use list::{DirEntry, list};
 pub use netkit_proto::path::numbered;
-pub use part::{Naming, PartFile, find_placed};
+pub use part::{Naming, PartFile, TakenAway, find_placed};
 pub use root::{Kind, OpenFile, Opened, Stamp};
 pub use share::{Access, Share, Shares};
 pub use stream::FileStream;

@@ -1,10 +1,11 @@
 //! A file that is not complete yet: `.netkit-ID.part` beside its final name, which it gets only whole, synced, and
-//! over no other file unless that was asked for.
+//! over no other file unless that was asked for. It is locked (flock(2)) while it is open, so that two netkitds that
+//! share a directory never write one file, and it gets its name only if it is still the file that was written.
 
 use super::target::TargetDir;
 use crate::limits;
 use netkit_proto::path::numbered;
-use rustix::fs::{AtFlags, FallocateFlags, RenameFlags};
+use rustix::fs::{AtFlags, FallocateFlags, FlockOperation, RenameFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
@@ -24,7 +25,12 @@ pub enum Naming {
     Replace,
 }
 
-/// A part file, open for reading and writing.
+/// The part file is no longer under its name, or another file is.
+#[derive(Debug, thiserror::Error)]
+#[error("its part file was taken away, or replaced by another one")]
+pub struct TakenAway;
+
+/// A part file, open for reading and writing, and locked.
 #[derive(Debug)]
 pub struct PartFile {
     file: File,
@@ -40,28 +46,59 @@ impl PartFile {
     /// A new, empty one; an old one goes. Blocks, as all of this does.
     ///
     /// # Errors
-    /// Those of open(2).
+    /// Those of open(2), and [`io::ErrorKind::ResourceBusy`] where another program has the old one.
     pub fn create(dir: &Arc<TargetDir>, id: u64) -> io::Result<PartFile> {
+        PartFile::discard(dir, id)?;
         let name = name_of(id);
-        dir.remove(&name)?;
-        Ok(PartFile { file: dir.create(&name)?, dir: Arc::clone(dir), name })
+        let file = dir.create(&name)?;
+        lock(&file)?;
+        Ok(PartFile { file, dir: Arc::clone(dir), name })
     }
 
     /// The one of before; `None` where it is gone.
     ///
     /// # Errors
-    /// Those of open(2).
+    /// As [`PartFile::create`].
     pub fn reopen(dir: &Arc<TargetDir>, id: u64) -> io::Result<Option<PartFile>> {
         let name = name_of(id);
-        Ok(dir.reopen(&name)?.map(|file| PartFile { file, dir: Arc::clone(dir), name }))
+        let Some(file) = dir.reopen(&name)? else { return Ok(None) };
+        lock(&file)?;
+        Ok(Some(PartFile { file, dir: Arc::clone(dir), name }))
     }
 
-    /// Deletes a download's part file, if there is one.
+    /// Deletes the part file of a download that does not run, if there is one.
+    ///
+    /// # Errors
+    /// Those of unlink(2), and [`io::ErrorKind::ResourceBusy`] where another program has it.
+    pub fn discard(dir: &TargetDir, id: u64) -> io::Result<()> {
+        let name = name_of(id);
+        match dir.reopen(&name)? {
+            Some(file) => lock(&file)?,
+            None => return Ok(()),
+        }
+        dir.remove(&name)
+    }
+
+    /// Deletes it, unless another file has its name by now.
     ///
     /// # Errors
     /// Those of unlink(2).
-    pub fn remove(dir: &TargetDir, id: u64) -> io::Result<()> {
-        dir.remove(&name_of(id))
+    pub fn remove(&self) -> io::Result<()> {
+        if self.is_at(&self.name)? { self.dir.remove(&self.name) } else { Ok(()) }
+    }
+
+    /// Whether the file of this name in its directory is this one.
+    fn is_at(&self, name: &str) -> io::Result<bool> {
+        let here = rustix::fs::fstat(&self.file)?;
+        match rustix::fs::statat(self.dir.fd(), name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(there) => Ok((here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn check_is_at(&self, name: &str) -> io::Result<()> {
+        if self.is_at(name)? { Ok(()) } else { Err(io::Error::other(TakenAway)) }
     }
 
     /// The file system's number, and the file's in it.
@@ -70,6 +107,14 @@ impl PartFile {
     /// Those of fstat(2).
     pub fn identity(&self) -> io::Result<(u64, u64)> {
         identity(&self.file)
+    }
+
+    /// Its length: the end of the last byte that was written.
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub fn length(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
     }
 
     /// The directory that it is in.
@@ -117,7 +162,7 @@ impl PartFile {
     /// # Errors
     /// Those of fallocate(2) and ftruncate(2).
     pub fn release(&self, missing: &[Range<u64>]) -> io::Result<()> {
-        let len = self.file.metadata()?.len();
+        let len = self.length()?;
         for hole in missing.iter().filter(|hole| hole.start < len) {
             let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             match rustix::fs::fallocate(&self.file, punch, hole.start, hole.end.min(len) - hole.start) {
@@ -147,8 +192,9 @@ impl PartFile {
     /// Gives the file its name, durably; the name that it got.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] where it may not have the name.
+    /// [`io::ErrorKind::AlreadyExists`] where it may not have the name; [`TakenAway`].
     pub fn place(&self, name: &str, naming: Naming) -> io::Result<String> {
+        self.check_is_at(&self.name)?;
         let placed = match naming {
             Naming::Replace => {
                 match rustix::fs::renameat(self.dir.fd(), &self.name, self.dir.fd(), name) {
@@ -174,6 +220,7 @@ impl PartFile {
                 }
             }
         };
+        self.check_is_at(&placed)?;
         self.dir.sync()?;
         Ok(placed)
     }
@@ -191,12 +238,23 @@ impl PartFile {
     }
 }
 
+/// Takes the lock for as long as the file is open.
+fn lock(file: &File) -> io::Result<()> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        // Some file systems have no locks.
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NOLCK | Errno::INVAL) => Ok(()),
+        Err(Errno::WOULDBLOCK) => Err(io::ErrorKind::ResourceBusy.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn identity(file: &File) -> io::Result<(u64, u64)> {
     let metadata = file.metadata()?;
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// The name under which a file was placed before netkitd could note it: one that it may have, and the file itself.
+/// The name under which a file was placed before netkitd could note it: one that it may have, and the file itself. Only
+/// its number counts: that of its file system may be another one since the machine was started.
 ///
 /// # Errors
 /// What the file system says.
@@ -204,13 +262,13 @@ pub fn find_placed(
     dir: &TargetDir,
     name: &str,
     naming: Naming,
-    file: (u64, u64),
+    inode: u64,
 ) -> io::Result<Option<(String, File)>> {
     let count = if naming == Naming::Numbered { limits::NUMBERED_NAMES } else { 1 };
     for name in (0..count).map(|number| numbered(name, number)) {
         match dir.file(&name) {
             Ok(None) => return Ok(None),
-            Ok(Some(found)) if identity(&found)? == file => return Ok(Some((name, found))),
+            Ok(Some(found)) if identity(&found)?.1 == inode => return Ok(Some((name, found))),
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Ok(Some(_)) | Err(_) => {}
         }
@@ -266,11 +324,36 @@ mod tests {
         std::fs::write(tmp.path().join("a"), "other").unwrap();
         let part = PartFile::create(&dir, 1).unwrap();
         let file = part.identity().unwrap();
-        let found = |naming| find_placed(&dir, "a", naming, file).unwrap().map(|(name, _)| name);
+        let found = |naming| find_placed(&dir, "a", naming, file.1).unwrap().map(|(name, _)| name);
         assert_eq!(found(Naming::Numbered), None, "not yet");
         part.place("a", Naming::Numbered).unwrap();
         assert_eq!(found(Naming::Numbered).as_deref(), Some("a (1)"));
         assert_eq!(found(Naming::Exact), None);
+    }
+
+    #[test]
+    fn nobody_else_writes_it_and_only_it_gets_the_name() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = open(tmp.path());
+        let part = PartFile::create(&dir, 1).unwrap();
+        let busy = |result: io::Result<()>| result.unwrap_err().kind() == io::ErrorKind::ResourceBusy;
+        assert!(busy(PartFile::create(&dir, 1).map(drop)));
+        assert!(busy(PartFile::reopen(&dir, 1).map(drop)));
+        assert!(busy(PartFile::discard(&dir, 1)));
+        let name = tmp.path().join(name_of(1));
+        let taken_away = |naming| {
+            let error = part.place("a", naming).unwrap_err();
+            assert!(error.get_ref().is_some_and(|inner| inner.is::<TakenAway>()), "{error}");
+            assert!(!tmp.path().join("a").exists());
+        };
+        std::fs::remove_file(&name).unwrap();
+        taken_away(Naming::Exact);
+        std::fs::write(&name, "another").unwrap();
+        for naming in [Naming::Exact, Naming::Numbered, Naming::Replace] {
+            taken_away(naming);
+        }
+        part.remove().unwrap();
+        assert!(name.exists(), "it is another's");
     }
 
     #[test]
@@ -298,8 +381,8 @@ mod tests {
         assert!(PartFile::reopen(&dir, 1).unwrap().is_none());
         let file = PartFile::create(&dir, 1).unwrap().identity().unwrap();
         assert_eq!(PartFile::reopen(&dir, 1).unwrap().unwrap().identity().unwrap(), file);
-        PartFile::remove(&dir, 1).unwrap();
-        PartFile::remove(&dir, 1).unwrap();
+        PartFile::discard(&dir, 1).unwrap();
+        PartFile::discard(&dir, 1).unwrap();
         assert!(PartFile::reopen(&dir, 1).unwrap().is_none());
     }
 }

@@ -87,6 +87,16 @@ impl TargetDir {
         }
     }
 
+    /// Whether the target's directory is still this one: it may have been moved, or another one mounted over it.
+    ///
+    /// # Errors
+    /// As [`TargetDir::open`].
+    pub fn is_still_of(&self, target: &Target) -> io::Result<bool> {
+        let Some(now) = TargetDir::existing(target)? else { return Ok(false) };
+        let (held, named) = (rustix::fs::fstat(&self.fd)?, rustix::fs::fstat(&now.fd)?);
+        Ok((held.st_dev, held.st_ino) == (named.st_dev, named.st_ino))
+    }
+
     /// Bytes that may still be written here (statvfs(3), `f_bavail`).
     ///
     /// # Errors
@@ -237,6 +247,18 @@ mod tests {
             TargetDir::open(&target(&root, "file/x"), None).unwrap_err().kind(),
             io::ErrorKind::NotADirectory
         );
+    }
+
+    #[test]
+    fn a_directory_that_was_moved_is_noticed() {
+        let tmp = tempfile::tempdir().unwrap();
+        let target = target(tmp.path(), "a/x");
+        let dir = TargetDir::open(&target, None).unwrap();
+        assert!(dir.is_still_of(&target).unwrap());
+        std::fs::rename(tmp.path().join("a"), tmp.path().join("b")).unwrap();
+        assert!(!dir.is_still_of(&target).unwrap());
+        std::fs::create_dir(tmp.path().join("a")).unwrap();
+        assert!(!dir.is_still_of(&target).unwrap());
     }
 
     #[test]

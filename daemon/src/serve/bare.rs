@@ -29,6 +29,11 @@ pub(super) async fn serve(mut stream: Stream, name: &[u8], site: &Arc<Site>) -> 
     Ok(())
 }
 
+/// Whether a file of this name would be answered.
+pub(super) async fn is_there(name: &[u8], site: &Arc<Site>) -> bool {
+    matches!(find(name, site).await, Ok(Some(_)))
+}
+
 async fn send(stream: &mut Stream, pieces: &mut FileStream, site: &Site) -> io::Result<()> {
     while let Some(piece) = pieces.next().await? {
         stream.write_all(&piece).await?;

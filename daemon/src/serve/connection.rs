@@ -64,7 +64,9 @@ async fn serve(stream: TcpStream, from: IpAddr, site: &Arc<Site>) -> io::Result<
         return Ok(()); // no waiting for who has no permit; a bare name is reset
     };
     let config = site.config();
-    let face = face(&mut stream, &mut first).await?;
+    let is_plain = config.files.plain;
+    let is_there = |name: Vec<u8>| async move { is_plain && bare::is_there(&name, site).await };
+    let face = face(&mut stream, &mut first, is_there).await?;
     let face = face.filter(|face| match face {
         Face::Http => config.files.http,
         Face::Bare(_) => config.files.plain,
@@ -97,8 +99,13 @@ async fn first_bytes(
     }
 }
 
-/// Reads until it is clear what the connection speaks; `None`: nothing that makes sense.
-async fn face(stream: &mut (impl AsyncRead + Unpin), first: &mut Vec<u8>) -> io::Result<Option<Face>> {
+/// Reads until it is clear what the connection speaks; `None`: nothing that makes sense. After a name that is there
+/// not as much is waited for as after what may be the beginning of one.
+async fn face<F: Future<Output = bool>>(
+    stream: &mut (impl AsyncRead + Unpin),
+    first: &mut Vec<u8>,
+    is_there: impl Fn(Vec<u8>) -> F,
+) -> io::Result<Option<Face>> {
     let deadline = Instant::now() + limits::REQUEST_HEAD;
     let mut ended = false;
     loop {
@@ -110,6 +117,7 @@ async fn face(stream: &mut (impl AsyncRead + Unpin), first: &mut Vec<u8>) -> io:
             }
             Start::Tls | Start::TooLong | Start::Silent => return Ok(None),
             Start::Undecided => Duration::MAX,
+            Start::Name if is_there(first.clone()).await => limits::KNOWN_NAME_PAUSE,
             Start::Name => limits::NAME_PAUSE,
         };
         let until = Instant::now().checked_add(pause).map_or(deadline, |at| at.min(deadline));
@@ -144,7 +152,7 @@ mod tests {
         let (began, mut first) = (Instant::now(), Vec::new());
         let (waiting, _) = Arc::new(Silent::new(1)).enter();
         let face = match first_bytes(&mut server, &mut first, limits::SILENCE, waiting).await.unwrap() {
-            true => face(&mut server, &mut first).await.unwrap(),
+            true => face(&mut server, &mut first, |name| async move { name == b"there" }).await.unwrap(),
             false => None,
         };
         let took = began.elapsed();
@@ -166,6 +174,14 @@ mod tests {
         assert_eq!((face, took), (bare(b"notes.txt"), Duration::ZERO), "a newline ends it at once");
         let (face, took) = spoken(&[(0, b"notes.txt")], true).await;
         assert_eq!((face, took), (bare(b"notes.txt"), Duration::ZERO), "so does the end");
+        let (face, took) = spoken(&[(0, b"there")], false).await;
+        assert_eq!(
+            (face, took),
+            (bare(b"there"), limits::KNOWN_NAME_PAUSE),
+            "what is there is not long waited for"
+        );
+        let (face, _) = spoken(&[(0, b"there"), (5, b"fore")], false).await;
+        assert_eq!(face, bare(b"therefore"));
         let (face, took) = spoken(&[(400_000, b"late")], false).await;
         assert_eq!((face, took), (None, limits::SILENCE));
     }

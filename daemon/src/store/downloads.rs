@@ -147,12 +147,12 @@ fn from_row(row: &Row<'_>) -> std::result::Result<DownloadRow, StoreError> {
     })
 }
 
-/// Writes a download as it is now.
+/// Writes a download as it is now; its place in the queue only where it is new.
 pub(super) fn set(db: &Connection, row: &DownloadRow) -> Result<()> {
     let sql = format!(
         "INSERT INTO downloads ({COLUMNS}) VALUES \
          (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22) \
-         ON CONFLICT (id) DO UPDATE SET position = ?3, rate_limit = ?10, state = ?11, size = ?12, bytes = ?13, \
+         ON CONFLICT (id) DO UPDATE SET rate_limit = ?10, state = ?11, size = ?12, bytes = ?13, \
          verified = ?14, blake3 = ?15, error_code = ?16, error = ?17, hint = ?18, attempts = ?19, \
          retry_at = ?20, path = ?6, changed = ?22"
     );

@@ -1,6 +1,6 @@
 //! A netkitd of the bench's own, on loopback, in a temporary directory. Started by every row that measures netkitd.
 
-use crate::process::Guard;
+use crate::process::{Guard, without_proxy};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use std::fs::{self, File};
@@ -59,6 +59,7 @@ impl Daemon {
         let log = File::create(dir.path().join("log")).context("cannot make the log file")?;
         let mut command = Command::new(program("netkitd")?);
         command.arg("--config").arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        without_proxy(&mut command);
         let guard = Guard::spawn("netkitd", &mut command)?;
         let mut daemon = Daemon { guard, dir };
         let socket = daemon.socket();

@@ -83,6 +83,11 @@ impl Drop for Guard {
     }
 }
 
+/// Keeps a command from asking a proxy for what is on this machine.
+pub(crate) fn without_proxy(command: &mut Command) {
+    command.env("no_proxy", "*").env("NO_PROXY", "*");
+}
+
 /// The file of a program in PATH.
 pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

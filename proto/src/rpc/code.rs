@@ -64,7 +64,7 @@ pub enum Kind {
 
 impl Kind {
     /// The words that say why a download failed.
-    const OF_DOWNLOADS: [Kind; 14] = [
+    const OF_DOWNLOADS: [Kind; 16] = [
         Kind::NotFound,
         Kind::Refused,
         Kind::Timeout,
@@ -78,6 +78,8 @@ impl Kind {
         Kind::Permission,
         Kind::Exists,
         Kind::TooLarge,
+        Kind::Busy,
+        Kind::Unavailable,
         Kind::InternalError,
     ];
 

@@ -18,13 +18,11 @@ use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::incoming::CallError;
 use crate::listener::Listener;
-use crate::output::Out;
 use crate::time;
 use crate::wait::Signals;
 use netkit_proto::rpc::call::{Download, DownloadList, DownloadState, DownloadsList};
 use netkit_proto::rpc::event::Event;
 use netkit_proto::time::Timestamp;
-use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// The states of a download that has not ended.
@@ -48,12 +46,6 @@ pub(crate) fn all<E: From<CallError>>(
             return Ok(found);
         }
     }
-}
-
-/// Prints an answer as a line of JSON.
-pub(crate) fn print_json(out: &mut Out, answer: &impl Serialize) -> Outcome {
-    let json = serde_json::to_string(answer);
-    out.json(&json.map_err(|e| Failure::new(Exit::Failed, format!("writing JSON: {e}")))?)
 }
 
 /// Listens to what happens to downloads, from now on, until a signal comes.

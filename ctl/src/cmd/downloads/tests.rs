@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::fake::{Fake, State};
+use crate::output::Out;
 use netkit_proto::rpc::call::DownloadsAdd;
 use serde_json::{Value, json};
 use std::fs::File;

@@ -5,7 +5,7 @@
 use super::bars::MOST;
 use super::fates::{Fates, News};
 use super::parting::{goes_on, out_of_time};
-use super::{Bars, listen, now, print_json};
+use super::{Bars, listen, now};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome, common, exit_of};
 use crate::listener::Listener;
@@ -243,10 +243,11 @@ impl Vigil {
         match news {
             News::Done(download) => self.on_done(&download),
             News::Failed { id, label, why } => {
-                let again = || format!("to try it again: netkitctl queue retry {id}");
+                let again = format!("to try it again: netkitctl queue retry {id}");
+                let hint = why.hint.map_or_else(|| again.clone(), |hint| format!("{hint}; {again}"));
                 let message = format!("{label}: {}", why.message);
                 let failure = Failure::new(exit_of(why.kind), escape_line(&message));
-                self.fail(failure.hint(why.hint.unwrap_or_else(again)));
+                self.fail(failure.hint(hint));
             }
             News::Ended { what, hint } => {
                 self.fail(Failure { exit: Exit::Failed, message: what, hint });
@@ -274,7 +275,7 @@ impl Vigil {
 
 fn print(out: &mut Out, download: &Download, json: bool) -> Outcome {
     if json {
-        print_json(out, download)?;
+        out.object(download)?;
     } else if out.is_terminal() {
         out.line(&escape_line(&download.path))?;
     } else {

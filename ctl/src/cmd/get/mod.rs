@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::downloads::{Terms, Vigil, print_json, signals};
+use super::downloads::{Terms, Vigil, signals};
 use crate::client::Client;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome, common};
@@ -25,7 +25,7 @@ Examples:
   netkitctl get https://example.org/debian.iso
   netkitctl get --wait --checksum sha256:9f86d0… https://example.org/debian.iso && echo 'it is here'
   netkitctl get --wait=3600 -o isos/ http://10.0.0.9:7891/isos/a.iso tcp://10.0.0.9:7891/b.iso
-  netkitctl get --limit 5M --key nightly https://example.org/backup.tar
+  netkitctl get --limit 5M --key \"backup-$(date +%F)\" https://example.org/backup.tar
 
 netkitd fetches, into its own directory of downloads, through restarts, whether or not anybody
 waits. With --wait the path of each file is printed as soon as that is complete, whichever is
@@ -33,7 +33,7 @@ first; with --json the download, as `queue show` has it.
 
 {RATES}"))]
 pub(crate) struct Args {
-    /// What to fetch: http(s)://…, tcp://HOST:PORT/NAME or PEER:SHARE/path
+    /// What to fetch: http(s)://…, or tcp://HOST:PORT/NAME from a server that takes a bare name
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<String>,
     /// Where to: a path beneath netkitd's downloads.dir, or an absolute one in downloads.dir or
@@ -49,7 +49,8 @@ pub(crate) struct Args {
     /// Replace a file that has the name already
     #[arg(long)]
     force: bool,
-    /// Queue only once however often this is repeated; with several sources, number N has the key KEY:N
+    /// Queue only once however often this is repeated within 30 days: KEY stands for the first download of then, also
+    /// when that failed or was removed; with several sources, number N has the key KEY:N
     #[arg(long, value_name = "KEY")]
     key: Option<Key>,
     /// Wait until all have ended, at most so long; fails as the downloads did
@@ -116,7 +117,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
 fn queue(context: &Context, settings: &Settings, mut out: Out) -> Outcome {
     let mut client = context.connect()?;
     let mut print = |added: &DownloadAdded| {
-        if settings.json { print_json(&mut out, added) } else { out.line(&added.id.to_string()) }
+        if settings.json { out.object(added) } else { out.line(&added.id.to_string()) }
     };
     let (mut failures, mut printed) = (Vec::new(), Ok(()));
     let answered = add(&mut client, &settings.requests, |answer| match answer {

@@ -1,7 +1,7 @@
 //! `netkitctl queue list`: what is in the queue, as a table, as ids or as JSON. As it goes on it is shown by `watch`.
 
 use super::watch::Watch;
-use crate::cmd::downloads::{all, now, print_json, progress, reason, signals, speed};
+use crate::cmd::downloads::{all, now, progress, reason, signals, speed};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Out, can_animate, escape_line};
@@ -55,7 +55,7 @@ pub(super) fn run(context: &Context, flags: Flags) -> Outcome {
     let now = now();
     for download in &downloads {
         if context.json {
-            print_json(&mut out, download)?;
+            out.object(download)?;
         } else if flags.quiet {
             out.line(&download.id.to_string())?;
         } else {

@@ -1,7 +1,7 @@
 //! `netkitctl queue --watch`: the queue as it goes on, drawn on a terminal or as lines of JSON. Both go on through
 //! restarts of netkitd and end when nothing is unfinished.
 
-use crate::cmd::downloads::{Bars, TICK, all, download_of, listen, now, print_json, unfinished};
+use crate::cmd::downloads::{Bars, TICK, all, download_of, listen, now, unfinished};
 use crate::cmd::status::queue_in_short;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
@@ -107,7 +107,7 @@ impl Watch {
         let state = (download.state, download.changed);
         let is_new = seen.insert(download.id, state) != Some(state);
         let is_wanted = self.states.is_empty() || self.states.contains(&download.state);
-        if is_new && is_wanted { print_json(out, download) } else { Ok(()) }
+        if is_new && is_wanted { out.object(download) } else { Ok(()) }
     }
 
     /// Waits for events, taking them in, until `deadline`.

@@ -22,7 +22,7 @@ impl Downloads {
     ) {
         use DownloadState::{Active, Cancelled, Done, Failed, Paused, Queued, RetryWait, Verifying};
         let Some(entry) = self.entries.get_mut(&id) else {
-            return answer(reply, Err(not_found(id)));
+            return answer(reply, Err(not_found(id, self.last_id)));
         };
         if entry.is_committing || entry.wish.is_some() {
             self.deferred.push_back((id, change, reply));
@@ -77,7 +77,7 @@ impl Downloads {
     /// Takes a download off the list; what came of one that is not complete is deleted first.
     pub(super) fn remove(&mut self, now: Timestamp, id: u64, reply: Option<Reply<Download>>) {
         let Some(mut entry) = self.take(id) else { return };
-        if matches!(entry.row.state, DownloadState::Done | DownloadState::Cancelled) {
+        if entry.row.state == DownloadState::Done {
             entry.is_committing = true;
             self.put(entry);
             self.removed(now, id, reply);
@@ -131,7 +131,9 @@ impl Downloads {
 
     /// The limit holds at once; should it not be committed, it is taken back.
     fn limit(&mut self, id: u64, limit: u64, reply: Reply<Download>) {
-        let Some(before) = self.set_limit(id, limit) else { return answer(reply, Err(not_found(id))) };
+        let Some(before) = self.set_limit(id, limit) else {
+            return answer(reply, Err(not_found(id, self.last_id)));
+        };
         let Some(entry) = self.entries.get(&id) else { return };
         let ops = vec![Op::DownloadSet(Box::new(entry.row.clone()))];
         self.steps.push(Step { ops, follow: Follow::Limited(id, before, reply), is_asked: true });
@@ -165,8 +167,9 @@ impl Downloads {
 
     /// The positions that change when a download goes to a place.
     fn places(&self, id: u64, place: Place) -> Result<Vec<(u64, i64)>, Error> {
-        let position =
-            |id: u64| self.entries.get(&id).map(|entry| entry.row.position).ok_or_else(|| not_found(id));
+        let position = |id: u64| {
+            self.entries.get(&id).map(|entry| entry.row.position).ok_or_else(|| not_found(id, self.last_id))
+        };
         position(id)?;
         let positions = || self.entries.values().map(|entry| entry.row.position);
         match place {
@@ -188,10 +191,13 @@ impl Downloads {
         }
     }
 
-    /// What was asked for while another change of this download was under way.
+    /// What was asked for while another change of this download was under way, up to the next that takes its time.
     pub(super) fn resume_deferred(&mut self, now: Timestamp, id: u64) {
-        let Some(at) = self.deferred.iter().position(|(of, ..)| *of == id) else { return };
-        if let Some((id, change, reply)) = self.deferred.remove(at) {
+        let is_busy = |entry: &Entry| entry.is_committing || entry.wish.is_some();
+        while !self.entries.get(&id).is_some_and(is_busy)
+            && let Some(at) = self.deferred.iter().position(|(of, ..)| *of == id)
+            && let Some((id, change, reply)) = self.deferred.remove(at)
+        {
             self.on_change(now, id, change, reply);
         }
     }

@@ -317,14 +317,16 @@ impl Downloads {
         self.entries.insert(id, entry);
     }
 
-    /// A download stands otherwise.
+    /// A download stands otherwise; its place is changed by [`Follow::Ordered`] alone.
     fn update(&mut self, row: DownloadRow) {
         if let Some(entry) = self.take(row.id) {
+            let row = DownloadRow { position: entry.row.position, ..row };
             self.put(Entry { row, ..entry });
         }
     }
 
-    /// Ended downloads beyond those that are remembered go, the oldest first.
+    /// Ended downloads beyond those that are remembered go, the oldest first; of those that failed there may be
+    /// something to go on with, so they go last.
     fn forget_oldest(&mut self, now: Timestamp) {
         let ended: u64 =
             self.counts.iter().filter(|(state, _)| state.is_ended()).map(|(_, count)| count).sum();
@@ -333,7 +335,10 @@ impl Downloads {
         }
         let idle =
             |entry: &&Entry| entry.row.state.is_ended() && entry.wish.is_none() && !entry.is_committing;
-        let oldest = self.entries.values().filter(idle).min_by_key(|entry| (entry.row.changed, entry.row.id));
+        let oldest =
+            self.entries.values().filter(idle).min_by_key(|entry| {
+                (entry.row.state == DownloadState::Failed, entry.row.changed, entry.row.id)
+            });
         if let Some(id) = oldest.map(|entry| entry.row.id) {
             self.remove(now, id, None);
         }
@@ -359,8 +364,13 @@ fn queued(row: &DownloadRow) -> Event {
     Event::DownloadQueued { download: row.id, source: row.source.clone(), path: shown_path(row) }
 }
 
-fn not_found(id: u64) -> Error {
-    Error::new(Kind::NotFound, format_args!("there is no download {id}")).hint("netkitctl queue shows them")
+fn not_found(id: u64, last_id: u64) -> Error {
+    let why = if (1..=last_id).contains(&id) {
+        format!("download {id} was removed, or ended so long ago that it is forgotten")
+    } else {
+        format!("there is no download {id}")
+    };
+    Error::new(Kind::NotFound, why).hint("netkitctl queue shows them")
 }
 
 fn key_conflict() -> Error {

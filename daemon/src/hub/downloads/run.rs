@@ -3,11 +3,11 @@
 use super::{Downloads, Entry, Follow, Step, Wish, target};
 use crate::files::Naming;
 use crate::hub::answer;
-use crate::hub::handle::Change;
+use crate::hub::handle::{Change, Reply};
 use crate::hub::orders::{Control, Done, End, Failed, Order, Report, Retry, Start};
 use crate::limits;
 use crate::store::{DownloadRow, Op, Outcome};
-use netkit_proto::rpc::call::{DownloadState, Failure};
+use netkit_proto::rpc::call::{Download, DownloadState, Failure};
 use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::rpc::event::Event;
 use netkit_proto::time::Timestamp;
@@ -61,7 +61,7 @@ impl Downloads {
             (false, false) => Naming::Numbered,
         };
         let (id, target) = (row.id, target(&row));
-        entry.row = DownloadRow { limit: entry.row.limit, ..row };
+        entry.row = DownloadRow { limit: entry.row.limit, position: entry.row.position, ..row };
         entry.is_committing = false;
         match (source, checksum) {
             (Ok(source), Ok(checksum)) => {
@@ -221,11 +221,15 @@ impl Downloads {
     }
 
     fn on_discarded(&mut self, now: Timestamp, id: u64, discarded: Result<(), String>) {
-        if let Err(why) = discarded {
-            tracing::warn!(download = id, why, "what came of a download could not be deleted");
-        }
         let Some(mut entry) = self.take(id) else { return };
         let wish = entry.wish.take();
+        if let Err(why) = discarded {
+            tracing::warn!(download = id, why, "what came of a download could not be deleted");
+            if let Some((_, Some(reply))) = wish {
+                self.put(entry);
+                return self.not_discarded(now, id, &why, reply);
+            }
+        }
         entry.is_committing = true;
         let row = DownloadRow {
             state: DownloadState::Cancelled,
@@ -252,13 +256,31 @@ impl Downloads {
     }
 }
 
+impl Downloads {
+    /// What came can't be deleted: whoever wanted that is told, and the download stays.
+    fn not_discarded(&mut self, now: Timestamp, id: u64, why: &str, reply: Reply<Download>) {
+        answer(
+            reply,
+            Err(Error::new(Kind::Unavailable, why).hint("see to the directory, then ask for it again")),
+        );
+        let row = self.entries.get(&id).map(|entry| entry.row.clone());
+        match row.filter(|row| matches!(row.state, DownloadState::Active | DownloadState::Verifying)) {
+            Some(row) => {
+                let row = DownloadRow { state: DownloadState::Paused, changed: now, ..row };
+                self.set(row, Event::DownloadPaused { download: id }, None);
+            }
+            None => self.settled(now, id, None),
+        }
+    }
+}
+
 fn failed_event(entry: &Entry, failure: &Failure) -> Event {
     Event::DownloadFailed { download: entry.row.id, source: entry.row.source.clone(), error: failure.clone() }
 }
 
 /// How long to wait after so many tries that brought nothing; `None`: for ever. A quarter more or less, so that those
 /// that failed together do not all come back together.
-fn pause(attempts: u32, retry: Retry, jitter: u64) -> Option<Duration> {
+pub(super) fn pause(attempts: u32, retry: Retry, jitter: u64) -> Option<Duration> {
     let asked = match retry {
         Retry::Never => return None,
         Retry::Later => Duration::ZERO,

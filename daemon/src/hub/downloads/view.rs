@@ -58,7 +58,7 @@ impl Downloads {
     /// # Errors
     /// Where there is none of this id.
     pub(in crate::hub) fn show(&self, id: u64) -> Result<Download, Error> {
-        self.entries.get(&id).map(of).ok_or_else(|| not_found(id))
+        self.entries.get(&id).map(of).ok_or_else(|| not_found(id, self.last_id))
     }
 
     /// A page of the queue: what is to come in its order, then what has ended.

@@ -5,6 +5,7 @@ use crate::config::Downloads;
 use crate::files::Target;
 use crate::hub::handle::{Change, Command, DownloadRequest};
 use netkit_proto::files::source::Source;
+use netkit_proto::name::is_unsafe;
 use netkit_proto::path::{SafePath, is_part};
 use netkit_proto::rpc::call::{
     Download, DownloadAdded, DownloadList, DownloadsAdd, DownloadsCancel, DownloadsLimit, DownloadsList,
@@ -45,6 +46,9 @@ impl Handle for DownloadsAdd {
 fn check_url(url: &str) -> Result<(), Error> {
     let parsed: Result<reqwest::Url, _> = url.parse();
     match parsed {
+        Ok(parsed) if parsed.port() == Some(0) => {
+            Err(Error::new(Kind::InvalidParams, format_args!("{url}: there is no port 0")))
+        }
         Ok(parsed) if parsed.host_str().is_some_and(|host| !host.is_empty()) => Ok(()),
         Ok(_) => Err(Error::new(Kind::InvalidParams, format_args!("{url} names no host"))),
         Err(error) => Err(Error::new(Kind::InvalidParams, format_args!("{url} is no URL: {error}"))),
@@ -69,6 +73,9 @@ fn place(downloads: &Downloads, source: &Source, output: Option<&str>) -> Result
     };
     if output.is_empty() {
         return refused("that is no path", "leave it out, or name a path");
+    }
+    if let Some(c) = output.chars().find(|&c| is_unsafe(c)) {
+        return refused(&format!("{c:?} in it acts on terminals, or can't be seen"), "take another name");
     }
     let (root, rest) = if output.starts_with('/') {
         let roots =

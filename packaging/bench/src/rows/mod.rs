@@ -1,8 +1,11 @@
 //! The rows of the bench, one module each. Called by `main`; a new row is a module, a variant and an arm here.
 
+mod arrival;
+mod bare;
 mod crowd;
 pub(crate) mod echo;
 mod fetch;
+mod get;
 mod idle;
 mod intake;
 mod receivers;
@@ -32,6 +35,10 @@ pub(crate) enum Row {
     Fetch,
     /// A thousand clients at once
     Crowd,
+    /// One large file over http to the disk
+    Get,
+    /// One text by its bare name to the disk
+    Bare,
 }
 
 impl fmt::Display for Row {
@@ -43,6 +50,8 @@ impl fmt::Display for Row {
             Row::Intake => intake::ROW,
             Row::Fetch => fetch::ROW,
             Row::Crowd => crowd::ROW,
+            Row::Get => get::ROW,
+            Row::Bare => bare::ROW,
         })
     }
 }
@@ -73,5 +82,7 @@ pub(crate) fn run(row: Row, plan: &Plan) -> Result<Vec<Line>> {
         Row::Intake => intake::run(plan),
         Row::Fetch => fetch::run(plan),
         Row::Crowd => crowd::run(plan),
+        Row::Get => get::run(plan),
+        Row::Bare => bare::run(plan),
     }
 }

@@ -6,6 +6,7 @@ use crate::process::{Guard, in_path};
 use anyhow::{Context as _, Result};
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
@@ -26,14 +27,17 @@ impl Content {
             .context("cannot write the file")?;
         Ok(Content { dir, size })
     }
+
+    /// The directory with the file in it.
+    pub(crate) fn shared(&self) -> PathBuf {
+        self.dir.path().join("b")
+    }
 }
 
 /// A netkitd that shares the content.
 pub(crate) fn netkitd(content: &Content) -> Result<(Daemon, SocketAddr)> {
-    let share = format!(
-        "[[share]]\nname = \"b\"\npath = \"{}\"\naccess = \"public\"\n",
-        content.dir.path().join("b").display()
-    );
+    let share =
+        format!("[[share]]\nname = \"b\"\npath = \"{}\"\naccess = \"public\"\n", content.shared().display());
     let daemon = Daemon::start_with(&share)?;
     let address = daemon.connect()?.files_address()?;
     Ok((daemon, address))
@@ -41,8 +45,8 @@ pub(crate) fn netkitd(content: &Content) -> Result<(Daemon, SocketAddr)> {
 
 /// An nginx that serves the content; `None` where it is not installed.
 pub(crate) fn nginx(content: &Content) -> Result<Option<(Guard, SocketAddr)>> {
-    let Some(nginx) = in_path("nginx")
-        .or_else(|| Some("/usr/sbin/nginx".into()).filter(|p: &std::path::PathBuf| p.is_file()))
+    let Some(nginx) =
+        in_path("nginx").or_else(|| Some("/usr/sbin/nginx".into()).filter(|p: &PathBuf| p.is_file()))
     else {
         return Ok(None);
     };

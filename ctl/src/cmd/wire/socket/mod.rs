@@ -164,8 +164,12 @@ pub(super) fn failure(tried: String, errno: Errno) -> Failure {
     let failed = Failure::new(exit, format!("{tried}: {}", io::Error::from(errno)));
     match errno {
         Errno::CONNREFUSED => failed.hint("nothing listens there, or a firewall refuses it"),
-        Errno::ADDRINUSE => failed.hint("another program has that address; `ss -xtulpn` shows which"),
-        Errno::ADDRNOTAVAIL => failed.hint("no interface of this box has that address; `ip addr` shows them"),
+        Errno::ADDRINUSE => {
+            failed.hint("another program has that address; `netkitctl port` or `ss -xlp` shows which")
+        }
+        Errno::ADDRNOTAVAIL => {
+            failed.hint("no interface of this box has that address; `netkitctl ip` shows them")
+        }
         Errno::NAMETOOLONG => failed.hint("the path of a Unix socket has at most 107 bytes"),
         Errno::NETUNREACH | Errno::HOSTUNREACH => {
             failed.hint("`ip route get ADDRESS` shows how it would be reached")

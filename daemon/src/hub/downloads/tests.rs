@@ -1,1 +1,0 @@
-//! The queue without store and engine: what is committed is what these tests say is.

@@ -1,0 +1,62 @@
+//! Files that arrive on disk, timed from the start of a command to its end. Used by `get` and `bare`; what their peers
+//! are is theirs.
+
+use crate::daemon::{Daemon, program};
+use anyhow::{Context as _, Result, ensure};
+use rustix::fs::syncfs;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+use tempfile::TempDir;
+
+/// A netkitd that fetches, and the directory that its rivals fetch into too: all write to one file system.
+#[derive(Debug)]
+pub(crate) struct Fetcher {
+    daemon: Daemon, // goes before the directory it writes to
+    dir: TempDir,
+}
+
+impl Fetcher {
+    pub(crate) fn start() -> Result<Fetcher> {
+        let dir = TempDir::with_prefix("netkit-bench-got-").context("cannot make a temporary directory")?;
+        let section = format!("[downloads]\ndir = \"{}\"\nkeep_free = 0\n", dir.path().display());
+        Ok(Fetcher { daemon: Daemon::start_with(&section)?, dir })
+    }
+
+    /// Where files arrive.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A file there.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.dir().join(name)
+    }
+
+    /// A round of `netkitctl get --wait`, which ends when the file is complete, synced and has its name.
+    pub(crate) fn get(&self, source: &str, size: u64) -> Result<[f64; 1]> {
+        let mut get = Command::new(program("netkitctl")?);
+        get.arg("--socket").arg(self.daemon.socket()).args(["get", "--wait", "-o", "netkit", source]);
+        round(&mut get, &self.file("netkit"), size).with_context(|| self.daemon.last_words())
+    }
+
+    pub(crate) fn stop(self) -> Result<()> {
+        self.daemon.stop()
+    }
+}
+
+/// Gigabytes a second by which a command makes a file. The file goes afterwards, and what is still to be written is
+/// written, so that no round pays for the one before.
+pub(crate) fn round(command: &mut Command, file: &Path, size: u64) -> Result<[f64; 1]> {
+    let start = Instant::now();
+    let output = command.output().context("cannot start")?;
+    let seconds = start.elapsed().as_secs_f64();
+    let said = || String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "ended with {}: {}", output.status, said());
+    let got = fs::metadata(file).with_context(|| format!("nothing came: {}", said()))?.len();
+    ensure!(got == size, "{got} of {size} bytes came");
+    fs::remove_file(file)?;
+    syncfs(File::open(file.parent().context("no directory")?)?)?;
+    Ok([size as f64 / 1e9 / seconds])
+}
