@@ -357,6 +357,14 @@ fn a_datagram_that_is_too_long_is_told_and_the_rest_goes() {
     assert!(lines.stderr.contains("is no escape"), "{}", lines.stderr);
     let arrived = std::iter::repeat_with(|| listener.json()).find(|line| line["kind"] == "received").unwrap();
     assert_eq!(arrived["hex"], "6f6b00");
+    let raw = vec![b'r'; 100_000];
+    wire_with(&["udp", "connect", &address, "--input", "raw"], &raw).expect(0);
+    let mut left = raw.len();
+    while left > 0 {
+        let arrived =
+            std::iter::repeat_with(|| listener.json()).find(|line| line["kind"] == "received").unwrap();
+        left -= usize::try_from(arrived["bytes"].as_u64().unwrap()).unwrap();
+    }
 
     // What comes faster than it is read is lost, and counted.
     listener.signal(Signal::STOP);

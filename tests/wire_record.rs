@@ -220,7 +220,7 @@ fn what_another_program_captured_is_replayed_by_its_sender() {
     );
     assert!(made.is_empty());
     let (mut listener, address) = listening(&["tcp", "listen", "127.0.0.1:0", "-o", "hex", "--once"]);
-    let ask = ["replay", &path, "tcp", "connect", &address, "--speed", "0", "-W", "0"];
+    let ask = ["replay", &path, "tcp", "connect", &address, "--speed", "0"];
     let unsure = wire(&ask).expect(1);
     assert!(unsure.stderr.contains("--from"), "{}", unsure.stderr);
     wire(&[&ask[..], &["--from", "10.0.0.1:4000"]].concat()).expect(0);

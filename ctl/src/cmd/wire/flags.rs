@@ -23,39 +23,33 @@ pub(crate) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  netkitctl wire tcp connect 10.0.0.9:80        talk; what arrives stands above what you type
-  netkitctl wire udp listen 9999 -o both        watch a port, hex and text side by side
+  netkitctl wire tcp connect 10.0.0.9:80        # talk; what arrives stands above what you type
+  netkitctl wire udp listen 9999 -o both        # watch a port, hex and text side by side
   netkitctl wire unix connect /run/netkit/netkitd.sock --append lf
-
-A Modbus/TCP query, and its answer within two seconds (exit code 0, else 6):
+  # A Modbus/TCP query, and its answer within two seconds (exit code 0, else 6):
   netkitctl wire tcp connect 10.0.0.50:502 --hex '00 01 00 00 00 06 01 03 00 00 00 0A' \\
       --expect 'hex:00 01 00 00 ?? ?? 01 03' -W 2 -o hex
-
-A Modbus RTU frame in TCP, its CRC added; and a device that answers one:
+  # A Modbus RTU frame in TCP, its CRC added; and a device that answers one:
   netkitctl wire tcp connect 10.0.0.50:4001 --hex '01 03 00 00 00 0A' -a crc16-modbus -W 2 -o hex
   netkitctl wire tcp listen 4001 --reply 'hex:01 03 => hex:01 03 02 00 2A' -a crc16-modbus
-
-A syslog line:
+  # A syslog line:
   netkitctl wire udp connect 10.0.0.1:514 --send '<14>netkit: all is well'
-
-Who speaks UPnP here (SSDP, multicast)?
+  # Who speaks UPnP here (SSDP, multicast)?
   printf '%s\\r\\n' 'M-SEARCH * HTTP/1.1' 'HOST: 239.255.255.250:1900' \\
       'MAN: \"ssdp:discover\"' 'MX: 2' 'ST: ssdp:all' '' |
     netkitctl wire udp connect 239.255.255.250:1900 --input raw -o text -W 3
-
-The tutorial's programs, from the other side: its chat sends to port 9999, its server wants a name:
+  # The tutorial's programs, from the other side: its chat sends to port 9999, its server wants a name:
   netkitctl wire udp connect 192.168.1.70:7890 --bind 9999
   netkitctl wire tcp connect 192.168.1.70:7891 --send a.txt > a.txt
   netkitctl wire tcp listen 7891 --hang-up --reply 'a.txt => file:a.txt' --reply '. => no_file'
-
-A record that Wireshark opens, and the same again, twice as fast:
+  # A record that Wireshark opens, and the same again, twice as fast:
   netkitctl wire tcp connect 10.0.0.50:4001 --record device.pcapng
   netkitctl wire replay device.pcapng tcp connect 10.0.0.51:4001 --speed 2
 
 At a terminal lines that begin with / are commands; /help shows them. On a pipe stdout gets the
 bytes that arrive and nothing else, unless -o or --json say otherwise, and each line of stdin is a
-message. When stdin ends, a stream is half-closed and its end awaited; answers to datagrams are
-awaited for 1 s. With --json each event is an object: at, kind (listening, opened, received, sent,
+message. When stdin ends, a stream is half-closed and its end awaited; answers to datagrams, and to
+a replay, are awaited for 1 s. A stream stays until one side ends it: -W does. With --json each event is an object: at, kind (listening, opened, received, sent,
 closed, totals), family, number, peer, local, bytes, hex, and text where the bytes are such.";
 
 const PATTERNS: &str = "\

@@ -100,7 +100,7 @@ impl Input {
     /// # Errors
     /// That stdin can't be read.
     pub(super) fn read(&mut self, mut from: impl Read) -> Outcome {
-        let mut chunk = [0; limits::CHUNK];
+        let mut chunk = [0; limits::DATAGRAM]; // as one of these it may go
         let read = match from.read(&mut chunk) {
             Ok(read) => read,
             Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => return Ok(()),

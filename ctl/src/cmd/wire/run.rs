@@ -237,9 +237,14 @@ impl Session {
         is_silent.then(|| self.trouble.map_or(Ok(()), |exit| Err(Failure::silent(exit))))
     }
 
-    /// Until when answers to datagrams are awaited, where all is sent and nothing else is to be waited for.
+    /// Until when answers are awaited where nothing tells that there will be none: to datagrams, and to a replay. All is
+    /// sent then, and nothing else is to be waited for.
     pub(super) fn lingers_until(&self) -> Option<Instant> {
-        let Link::Datagrams { fixed: Some(_), .. } = self.link else { return None };
+        match self.link {
+            Link::Datagrams { fixed: Some(_), .. } => {}
+            Link::Stream if self.settings.is_replay => {}
+            Link::Datagrams { .. } | Link::Stream | Link::Clients { .. } => return None,
+        }
         let waits = self.prompt.is_some()
             || self.settings.within.is_some()
             || self.settings.expect.is_some()

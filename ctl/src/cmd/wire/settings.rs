@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Settings {
     pub(super) endpoint: Endpoint,
     pub(super) schedule: Option<Schedule>,
+    /// Whether that is a record.
+    pub(super) is_replay: bool,
     /// How stdin is read, if it is.
     pub(super) input: Option<Kind>,
     pub(super) commands: bool,
@@ -160,6 +162,7 @@ fn of(
             usage("raw bytes are not for a terminal").hint("-o text, hex or both; or send stdout to a file")
         );
     }
+    let is_replay = matches!(source, Source::Record(_));
     let schedule = match source {
         Source::Flags(send) => scheduled(send, &common.append, encoding)?,
         Source::Record(schedule) => Some(schedule),
@@ -177,6 +180,7 @@ fn of(
     let kind = common.input.unwrap_or(Kind::Text);
     Ok(Settings {
         schedule,
+        is_replay,
         input: (is_read && kind != Kind::None).then_some(kind),
         commands: common.commands || ends.stdin_is_terminal,
         is_interactive,
