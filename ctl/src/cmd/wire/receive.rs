@@ -132,7 +132,7 @@ impl Session {
                     done = Err(Failure::new(Exit::Failed, format!("receiving: {why}")));
                 }
             }
-            if done.is_err() {
+            if done.is_err() || self.has_enough() {
                 break;
             }
         }

@@ -80,8 +80,8 @@ pub(super) fn run(settings: Settings) -> Outcome {
         record.check()?; // before anybody is troubled
     }
     let socket = socket::open(&settings.endpoint, &Patience { signals: &signals, until })?;
-    let mut session = Session::begin(settings, socket, signals, deadline)?;
-    let ended = session.run();
+    let (mut session, opened) = Session::begin(settings, socket, signals, deadline)?;
+    let ended = session.announce(opened).and_then(|()| session.run());
     session.close(ended)
 }
 
@@ -91,7 +91,7 @@ impl Session {
         socket: Socket,
         signals: Signals,
         deadline: Option<Instant>,
-    ) -> Outcome<Session> {
+    ) -> Outcome<(Session, Opened)> {
         let family = settings.endpoint.family.name();
         let local = show_address(&socket.local);
         let to = match &socket.opened {
@@ -121,7 +121,7 @@ impl Session {
             encoding: settings.encoding,
             append: settings.append.clone(),
         };
-        let mut session = Session {
+        let session = Session {
             link: Link::Stream,
             local: socket.local,
             peers: Peers::default(),
@@ -147,11 +147,13 @@ impl Session {
             signals,
             _socket: socket.file,
         };
-        session.announce(family, &local, &there, socket.opened)?;
-        Ok(session)
+        Ok((session, socket.opened))
     }
 
-    fn announce(&mut self, family: &str, local: &str, there: &str, opened: Opened) -> Outcome {
+    /// Says where we are, and takes in whom we connected to.
+    fn announce(&mut self, opened: Opened) -> Outcome {
+        let family = self.settings.endpoint.family.name();
+        let local = show_address(&self.local);
         let listening = format!("listening on {family} {local}");
         match opened {
             Opened::Datagrams { fd, to: None, is_connected } => {
@@ -163,6 +165,7 @@ impl Session {
                 self.journal.announce(&listening, "listening")
             }
             Opened::Datagrams { fd, to: Some(to), is_connected } => {
+                let there = show_address(&to);
                 let number = self.add_peer(to, None, false)?;
                 self.link = Link::Datagrams { fd, fixed: Some(number), is_connected };
                 self.aim_at(number);
@@ -170,6 +173,7 @@ impl Session {
                 Ok(())
             }
             Opened::Stream { fd, to } => {
+                let there = show_address(&to);
                 self.journal.talk(&format!("connected to {family} {there} from {local}"));
                 let number = self.add_peer(to, Some(fd), false)?;
                 self.aim_at(number);
@@ -207,8 +211,7 @@ impl Session {
         if let Some(exit) = self.signals.caught() {
             return Some(Err(Failure::silent(exit)));
         }
-        let is_enough = self.settings.stop_after.is_some_and(|most| self.arrived >= most);
-        if self.is_seen || is_enough || self.is_ended {
+        if self.has_enough() {
             return Some(Ok(()));
         }
         let is_waited_for = self.settings.expect.is_some() || self.settings.stop_after.is_some();
@@ -235,6 +238,12 @@ impl Session {
         }
         let is_silent = self.lingers_until().is_some_and(|until| now >= until);
         is_silent.then(|| self.trouble.map_or(Ok(()), |exit| Err(Failure::silent(exit))))
+    }
+
+    /// Whether what was waited for came, or somebody said that it is enough: nothing more is taken in then.
+    pub(super) fn has_enough(&self) -> bool {
+        let is_enough = self.settings.stop_after.is_some_and(|most| self.arrived >= most);
+        self.is_seen || is_enough || self.is_ended
     }
 
     /// Until when answers are awaited where nothing tells that there will be none: to datagrams, and to a replay. All is

@@ -86,6 +86,9 @@ impl Session {
     }
 
     fn on_ready(&mut self, waiter: Waiter, flags: PollFlags) -> Outcome {
+        if self.has_enough() {
+            return Ok(());
+        }
         match waiter {
             Waiter::Signals => Ok(()), // the verdict asks for them
             Waiter::Output => Err(Failure::silent(Exit::Done)),
