@@ -79,8 +79,8 @@ pub const LINK_REFUSALS: usize = 16 * LINK_BATCH;
 pub const LINK_PULSE: Duration = Duration::from_secs(10);
 /// How long packets that only look like QUIC's are taken for it after a connection to their sender ended: a few round trips.
 pub const LINK_LINGER: Duration = Duration::from_secs(3);
-/// How long a link that ends may take to hand over what was said before.
-pub const LINK_FLUSH: Duration = Duration::from_secs(1);
+/// How long a link that ends may take to hand over what was said before: a megabyte over a slow radio link.
+pub const LINK_FLUSH: Duration = Duration::from_secs(2);
 /// Characters kept of a reason that a peer gives.
 pub const PEER_REASON: usize = 200;
 /// The least time between two log lines on peers' mistakes.
@@ -278,8 +278,8 @@ pub const RESOLVE: Duration = Duration::from_secs(5);
 pub const STOP_SESSION: Duration = Duration::from_secs(3);
 /// How long the edges may take to end.
 pub const STOP_EDGES: Duration = Duration::from_secs(5);
-/// How long all links may take to end; less than [`STOP_EDGES`].
-pub const STOP_LINKS: Duration = Duration::from_secs(2);
+/// How long all links may take to end: more than [`LINK_FLUSH`], less than [`STOP_EDGES`].
+pub const STOP_LINKS: Duration = Duration::from_secs(3);
 /// How long it is waited for late packets of connections that are closed, to answer them: a few round trips of a LAN.
 pub const STOP_QUIC: Duration = Duration::from_millis(200);
 /// How long the last log lines may take.
