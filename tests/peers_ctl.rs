@@ -247,3 +247,79 @@ fn a_line_that_does_not_arrive_is_told_in_the_conversation() {
     terminal.exp_string("bob is blocked here").unwrap();
     terminal.exp_eof().unwrap();
 }
+
+/// A box of this name.
+fn named(name: &str) -> Node {
+    let mut node = NodeBuilder::default().prepare();
+    node.edit_config("name = \"box\"", &format!("name = \"{name}\""));
+    node.start();
+    node
+}
+
+/// Where a box can be added.
+fn host(node: &Node) -> String {
+    node.chat().to_string()
+}
+
+#[test]
+fn what_is_delivered_is_on_the_others_disk() {
+    let (alice, mut bob) = (named("alice"), named("bob"));
+    let linked = alice.ctl(&["peers", "add", &host(&bob), "--wait"]).expect(0);
+    assert_eq!(linked.stdout, "bob\n");
+    alice.ctl(&["peers", "wait", "bob"]).expect(0);
+    alice.ctl(&["send", "--wait", "bob", "hi"]).expect(0);
+    let lines = "one\ntwo\nthree\n";
+    alice.ctl_with(&["send", "-l", "--wait", "bob"], lines.as_bytes()).expect(0);
+    bob.kill();
+    bob.start();
+    assert_eq!(bob.ctl(&["tail", "-o", "cat", "-n", "3"]).expect(0).stdout, lines);
+    let heard = bob.ctl(&["tail", "-p", "alice"]).expect(0).stdout;
+    assert!(heard.contains(" alice [new] hi\n"), "a stranger is marked: {heard}");
+    let sent = alice.ctl(&["tail", "--sent"]).expect(0).stdout;
+    assert!(sent.contains("-> bob hi\n") && sent.contains("-> bob [message"), "{sent}");
+    let status = alice.ctl(&["status"]).expect(0).stdout;
+    assert!(status.contains("linked, 1 known"), "{status}");
+}
+
+#[test]
+fn a_room_reaches_who_is_in_it() {
+    let (alice, bob, carol) = (named("alice"), named("bob"), named("carol"));
+    for peer in [&alice, &bob, &carol] {
+        peer.ctl(&["rooms", "join", "ops"]).expect(0);
+    }
+    for peer in [&bob, &carol] {
+        alice.ctl(&["peers", "add", &host(peer), "--wait"]).expect(0);
+    }
+    let sent = alice.ctl(&["send", "--wait", "--json", "@ops", "going down"]).expect(0).json().remove(0);
+    assert!([json!(["bob", "carol"]), json!(["carol", "bob"])].contains(&sent["to"]), "{sent}");
+    for peer in [&bob, &carol] {
+        let heard = peer.ctl(&["tail", "-r", "@ops"]).expect(0).stdout;
+        assert!(heard.ends_with(" alice @ops [new] going down\n"), "{heard}");
+    }
+    bob.ctl(&["peers", "trust", "alice", "--yes"]).expect(0);
+    bob.ctl(&["peers", "wait", "alice"]).expect(0);
+    let mut talk = alice.follow(&["chat", "@ops"]);
+    talk.write(b"still there?\n");
+    let asked = ["tail", "-f", "-r", "ops", "-g", "^still", "-C", "1"];
+    assert!(bob.ctl(&asked).expect(0).stdout.ends_with(" alice @ops still there?\n"), "trusted: not marked");
+    bob.ctl(&["send", "--wait", "alice", "not for the room"]).expect(0);
+    bob.ctl(&["send", "--wait", "@ops", "yes"]).expect(0);
+    assert_eq!(talk.line(), "bob: yes");
+    talk.close_stdin();
+    talk.end().expect(0);
+}
+
+#[test]
+fn a_conversation_ends_with_bye() {
+    let (alice, bob) = (named("alice"), named("bob"));
+    alice.ctl(&["peers", "add", &host(&bob), "--wait"]).expect(0);
+    let mut terminal = at_terminal(&alice, &["chat", "bob"]);
+    terminal.exp_string("bob> ").unwrap();
+    terminal.send_line("hi").unwrap();
+    assert_eq!(bob.ctl(&["tail", "-f", "-C", "1", "-o", "cat"]).expect(0).stdout, "hi\n");
+    bob.ctl(&["send", "--wait", "alice", "hello\u{1b}[2J"]).expect(0);
+    terminal.exp_string("bob hello\\u{1b}[2J").unwrap();
+    bob.ctl(&["send", "--wait", "alice", "bye"]).expect(0);
+    terminal.exp_string("bob said bye").unwrap();
+    terminal.exp_eof().unwrap();
+}

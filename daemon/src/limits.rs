@@ -26,6 +26,65 @@ pub const SENDS_IN_FLIGHT: usize = 256;
 /// Plain peers whose encoding and local address are remembered.
 pub const CONVERSATIONS: usize = 4096;
 
+// --- chat: QUIC and the links to peers ---------------------------------------------------------------------
+
+/// QUIC packets that wait for the endpoint, of connections and of handshakes each: 1.5 MB, and many round trips of a LAN.
+/// What does not fit is dropped, and sent again by its sender.
+pub const QUIC_INBOX: usize = 1024;
+/// Bytes of the largest QUIC packet taken: what fits an Ethernet frame, and the most that quinn looks for.
+pub const QUIC_PACKET: usize = 1472;
+/// Bytes that a peer may send before the hub took the last ones: 256 MB a second at a round trip of a millisecond.
+pub const STREAM_WINDOW: u32 = 256 << 10;
+/// Bytes sent to a peer that it has not acknowledged; its own window is smaller if it is one of ours.
+pub const SEND_WINDOW: u64 = 512 << 10;
+/// How often an idle connection is kept alive: routers forget UDP after 30 s and more (RFC 4787, section 4.3 asks for 120).
+pub const LINK_KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// How long a peer may be silent: three times [`LINK_KEEP_ALIVE`], so that two may be lost.
+pub const LINK_IDLE: Duration = Duration::from_secs(30);
+/// The round trip taken for granted at first: a third of what RFC 9002 (section 6.2.2) has for the internet, ten times a
+/// LAN's, so that a handshake whose first packet is lost is repeated soon.
+pub const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
+/// The least time between two stateless resets: one for each of a thousand peers must not take longer than a second.
+pub const RESET_INTERVAL: Duration = Duration::from_millis(1);
+/// Links in all: 60 MB at 30 KB each.
+pub const LINKS: usize = 2048;
+/// Connections whose hello has not come, in all.
+pub const GREETINGS: usize = 256;
+/// ... from where on a caller must first show that its address is its own (RFC 9000, section 8.1.2).
+pub const GREETINGS_UNPROVEN: usize = 64;
+/// Connections of one address whose hello has not come; from half of it on the address must be shown to be its own.
+pub const GREETINGS_PER_ADDRESS: usize = 16;
+/// How long a caller may take to say hello, from its first packet on: a few lost packets, each repeated.
+pub const GREETING: Duration = Duration::from_secs(10);
+/// Addresses of one peer tried at once.
+pub const DIAL_ADDRESSES: usize = 3;
+/// Addresses of a host name that are tried.
+pub const RESOLVED: usize = 16;
+/// How long an address may take to answer: a box of the LAN that is there answers in milliseconds.
+pub const DIAL: Duration = Duration::from_secs(5);
+/// Messages in one report.
+pub const LINK_BATCH: usize = 512;
+/// Bytes of text in one report, the last message may exceed it.
+pub const LINK_BATCH_BYTES: usize = 256 << 10;
+/// Pieces of a stream read at once, each at most a packet.
+pub const LINK_PIECES: usize = 32;
+/// Bytes of frames written at once, the last frame may exceed it.
+pub const LINK_WRITE: usize = 64 << 10;
+/// Bytes of messages that wait to be written to one peer: several times what the hub has on the way.
+pub const LINK_OUTPUT: usize = 16 << 20;
+/// Refusals that wait to be written to one peer: one for each message of a few reports.
+pub const LINK_REFUSALS: usize = 16 * LINK_BATCH;
+/// How often a link tells how it is.
+pub const LINK_PULSE: Duration = Duration::from_secs(10);
+/// How long packets that only look like QUIC's are taken for it after a connection to their sender ended: a few round trips.
+pub const LINK_LINGER: Duration = Duration::from_secs(3);
+/// How long a link that ends may take to hand over what was said before.
+pub const LINK_FLUSH: Duration = Duration::from_secs(1);
+/// Characters kept of a reason that a peer gives.
+pub const PEER_REASON: usize = 200;
+/// The least time between two log lines on peers' mistakes.
+pub const MISTAKES: Duration = Duration::from_secs(1);
+
 // --- outbox ------------------------------------------------------------------------------------------------
 
 /// Messages that wait to be sent, in all.
@@ -218,6 +277,10 @@ pub const RESOLVE: Duration = Duration::from_secs(5);
 pub const STOP_SESSION: Duration = Duration::from_secs(3);
 /// How long the edges may take to end.
 pub const STOP_EDGES: Duration = Duration::from_secs(5);
+/// How long all links may take to end; less than [`STOP_EDGES`].
+pub const STOP_LINKS: Duration = Duration::from_secs(2);
+/// How long the last packets, which tell that connections are closed, may take to be answered.
+pub const STOP_QUIC: Duration = Duration::from_millis(500);
 /// How long the last log lines may take.
 pub const STOP_LOG: Duration = Duration::from_secs(1);
 

@@ -86,7 +86,13 @@ fn filter(level: LogLevel) -> Targets {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let own = env!("CARGO_PKG_NAME").replace('-', "_");
-    Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(own, level)
+    // What quinn warns of is what peers do wrong, each time anew: for whoever may reach the port, a way to fill the log.
+    let quic = level.min(LevelFilter::ERROR);
+    Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("quinn", quic)
+        .with_target("quinn_proto", quic)
+        .with_target(own, level)
 }
 
 /// Whether stderr is connected to the journal (systemd.exec(5), `$JOURNAL_STREAM`).

@@ -2,7 +2,7 @@
 //! socket and the signals share the main thread's runtime; the chat port, the file port and the download engine have
 //! runtimes of their own.
 
-use crate::chat::{self, ChatPort};
+use crate::chat::{self, ChatPort, LinkEnds};
 use crate::config::{Changes, Config, Source};
 use crate::fetch;
 use crate::hub::handle::FileCounters;
@@ -56,7 +56,7 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
     let file_port = FilePort::bind(listen).with_context(|| {
         format!("can't listen on TCP {listen} for files; set files.listen to another port")
     })?;
-    let identity = Identity::load_or_create(state.path(), MachineId::of_this_box().as_ref())?;
+    let identity = Arc::new(Identity::load_or_create(state.path(), MachineId::of_this_box().as_ref())?);
     let database = state.database();
     let (writer, completions, reader, loaded) = store::open(&database, hub::retention(&config))
         .with_context(|| format!("can't open {}", database.display()))?;
@@ -117,7 +117,14 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
     on_fetch.worker_threads(limits::FETCH_WORKERS);
     let until = stop.clone();
     let mut fetch = spawn_edge("fetch", on_fetch, move || fetch::run(fetch_ends, until))?;
-    let chat_ends = chat::Ends { config, hub: ends.chat_input, datagrams: ends.datagrams, counters };
+    let links = LinkEnds {
+        identity,
+        orders: ends.link_orders,
+        reports: ends.link_reports,
+        introduction: ends.introduction,
+    };
+    let (hub_input, datagrams) = (ends.chat_input, ends.datagrams);
+    let chat_ends = chat::Ends { config, hub: hub_input, datagrams, counters, links: Some(links) };
     let until = stop.clone();
     let mut chat = spawn_edge("chat", Builder::new_current_thread(), move || port.run(chat_ends, until))?;
     let mut control = tokio::spawn(control.run(context, stop.clone(), sessions.clone()));

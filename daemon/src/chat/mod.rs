@@ -1,24 +1,32 @@
-//! The chat port: takes datagrams from the socket, tells what they are, hands lines to the hub and sends what the
-//! hub gives it. Runs on a thread with a runtime of its own, so that neither a burst of calls nor a commit holds
-//! up the socket.
+//! The chat port: takes datagrams from the socket, tells what they are, hands lines to the hub and QUIC's packets to the
+//! endpoint, and sends what the hub gives it. Runs on a thread with a runtime of its own, so that neither a burst of calls
+//! nor a commit holds up the socket.
 
+mod demux;
 mod intake;
+mod links;
+mod live;
+mod quic;
 mod socket;
 
-use crate::config::{Accept, Config};
-use crate::hub::handle::{Arrived, ChatCounters, ChatInput, Datagram};
+pub use links::LinkEnds;
+
+use crate::config::Config;
+use crate::hub::handle::{ChatCounters, ChatInput, Datagram};
 use crate::limits;
+use demux::{Marks, Verdict, judge};
 use intake::Intake;
-use netkit_proto::chat::plain::{Encoding, Line};
+use live::Live;
 use netkit_proto::ids::Seq;
-use netkit_proto::sniff::{Class, classify};
-use socket::{ChatSocket, Received};
+use quic::QuicSocket;
+use socket::ChatSocket;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How often the kernel's count of dropped datagrams is looked at.
@@ -43,6 +51,8 @@ pub struct Ends {
     pub datagrams: mpsc::Receiver<Datagram>,
     /// Where drops are counted.
     pub counters: Arc<ChatCounters>,
+    /// For links to netkit peers; `None`: only plain lines are spoken.
+    pub links: Option<LinkEnds>,
 }
 
 impl ChatPort {
@@ -56,20 +66,41 @@ impl ChatPort {
         Ok(ChatPort { socket, listen })
     }
 
-    /// Serves the port until `stop`, then hands over what had arrived by then.
+    /// Serves the port until `stop`; then closes the links in order, and hands over what had arrived by then. Must run on
+    /// a runtime of one thread.
     ///
     /// # Errors
     /// Those of the socket that are not about a single peer.
-    pub async fn run(self, ends: Ends, stop: CancellationToken) -> io::Result<()> {
+    pub async fn run(self, mut ends: Ends, stop: CancellationToken) -> io::Result<()> {
         let socket = ChatSocket::new(self.socket)?;
-        let task = Chat { socket, ends, intake: Intake::new(), sending: None, results: Vec::new() };
-        task.run(stop).await
+        let mut quic = None;
+        let stopped = stop.child_token();
+        // While links end the socket still has to be read: their last words want to be acknowledged.
+        let ending = match ends.links.take() {
+            Some(links) => {
+                let started = quic::start(Arc::clone(socket.shared()), &links.identity)?;
+                let live = Arc::<Live>::default();
+                let cid_key = links.identity.cid_key().map_err(io::Error::other)?;
+                let marks = Marks::new(cid_key, Arc::clone(&live));
+                quic = Some((marks, Arc::clone(&started.socket)));
+                let (config, counters) = (ends.config.clone(), Arc::clone(&ends.counters));
+                tokio::spawn(links::run(links, started, live, config, counters, stopped))
+            }
+            None => tokio::spawn(async move {
+                stopped.cancelled().await;
+                Ok(())
+            }),
+        };
+        let task = Chat { socket, ends, quic, intake: Intake::new(), sending: None, results: Vec::new() };
+        task.run(ending).await
     }
 }
 
 struct Chat {
     socket: ChatSocket,
     ends: Ends,
+    /// What is QUIC's, and where it goes.
+    quic: Option<(Marks, Arc<QuicSocket>)>,
     intake: Intake,
     /// A datagram that waits for room in the socket.
     sending: Option<Datagram>,
@@ -78,17 +109,23 @@ struct Chat {
 }
 
 impl Chat {
-    async fn run(mut self, stop: CancellationToken) -> io::Result<()> {
+    /// Runs until the links have ended.
+    async fn run(mut self, mut links: JoinHandle<io::Result<()>>) -> io::Result<()> {
         let mut count_drops = tokio::time::interval(COUNT_DROPS);
         let hub = self.ends.hub.clone(); // a permit borrows what it is for
         loop {
             let has_input = !self.intake.is_empty() || !self.results.is_empty();
             let may_send = self.sending.is_none() && self.results.len() < limits::SENDS_IN_FLIGHT;
             tokio::select! {
-                () = stop.cancelled() => break,
+                ended = &mut links => {
+                    ended.map_err(io::Error::other)??;
+                    break;
+                }
                 ready = self.socket.readable() => {
                     ready?;
                     self.receive()?;
+                    // However much waits, the endpoint and the links have their turn.
+                    tokio::task::yield_now().await;
                 }
                 permit = hub.reserve(), if has_input => match permit {
                     Ok(permit) => permit.send(next_input(&mut self.results, &mut self.intake)),
@@ -98,7 +135,7 @@ impl Chat {
                     self.sending = Some(datagram);
                     self.send();
                 }
-                ready = self.socket.writable(), if self.sending.is_some() => {
+                ready = self.socket.shared().writable(), if self.sending.is_some() => {
                     ready?;
                     self.send();
                 }
@@ -112,15 +149,18 @@ impl Chat {
     fn receive(&mut self) -> io::Result<()> {
         let config = Arc::clone(&self.ends.config.borrow());
         let (intake, counters) = (&mut self.intake, &self.ends.counters);
+        let (marks, quic) = self.quic.as_ref().map(|(marks, quic)| (marks, quic)).unzip();
         for _ in 0..limits::RECEIVES_PER_TURN {
             let more = self.socket.receive(|received| {
-                let dropped = match admit(&config, &received) {
-                    Ok(line) => {
-                        counters.saturated.fetch_add(intake.push(line), Relaxed);
+                let dropped = match judge(&config.chat, marks, &received) {
+                    Verdict::Line(arrived) => {
+                        counters.saturated.fetch_add(intake.push(arrived), Relaxed);
                         return;
                     }
-                    Err(Refusal::NotAllowed) => &counters.not_allowed,
-                    Err(Refusal::NotAccepted) => &counters.not_accepted,
+                    Verdict::Quic if quic.is_some_and(|quic| quic.push(&received)) => return,
+                    Verdict::Quic => &counters.quic_dropped,
+                    Verdict::NotAllowed => &counters.not_allowed,
+                    Verdict::NotAccepted => &counters.not_accepted,
                 };
                 dropped.fetch_add(1, Relaxed);
             })?;
@@ -133,7 +173,7 @@ impl Chat {
 
     fn send(&mut self) {
         let Some(datagram) = self.sending.take() else { return };
-        match self.socket.send(datagram.to, datagram.from, &datagram.bytes) {
+        match self.socket.shared().send(datagram.to, datagram.from, &datagram.bytes) {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.sending = Some(datagram),
             result => self.results.push((datagram.message, result)),
         }
@@ -163,29 +203,5 @@ fn next_input(results: &mut Vec<(Seq, io::Result<()>)>, intake: &mut Intake) -> 
     ChatInput { lines: intake.pop(limits::INTAKE_BATCH), sent: std::mem::take(results) }
 }
 
-/// Why a datagram does not become a line.
-enum Refusal {
-    NotAllowed,
-    NotAccepted,
-}
-
-/// Whether a datagram is let in, and the line that it is.
-fn admit(config: &Config, received: &Received<'_>) -> Result<Arrived, Refusal> {
-    let chat = &config.chat;
-    // Port 0 can't be answered, and nothing honest sends from it.
-    if !chat.allow.contains(received.from.ip()) || received.from.port() == 0 {
-        return Err(Refusal::NotAllowed);
-    }
-    let class = classify(received.bytes, chat.plain_encoding, |_| false, || false);
-    let encoding = match class {
-        Class::Plain(encoding) => encoding,
-        // Nobody could have a connection: netkitd offers none. Recorded like any other binary datagram.
-        Class::Quic => Encoding::Hex,
-    };
-    // A plain peer proves nothing, so only `anyone` takes its lines.
-    if !chat.plain || chat.accept != Accept::Anyone {
-        return Err(Refusal::NotAccepted);
-    }
-    let line = Line::decode(received.bytes, encoding);
-    Ok(Arrived { from: received.from, local: received.local, line })
-}
+#[cfg(test)]
+mod tests;

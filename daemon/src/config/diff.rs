@@ -89,14 +89,10 @@ impl Config {
 mod tests {
     use super::*;
 
-    fn config(text: &str) -> Config {
-        Config::of(text)
-    }
-
     #[test]
     fn live_keys_are_put_in_force_and_others_wait() {
-        let old = config("");
-        let new = config(
+        let old = Config::from_text("");
+        let new = Config::from_text(
             "[node]\nname = \"other\"\nlog_level = \"debug\"\n[control]\nreaders = [\"bob\"]\n\
              [chat]\nlisten = \"[::]:1\"\nplain = false\nplain_encoding = \"utf-8\"\naccept = \"known\"\nallow = []\n\
              [files]\nlisten = \"[::]:2\"\nhttp = false\nplain = false\nallow = []\nhosts = [\"x\"]\n\

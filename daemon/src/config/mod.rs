@@ -31,10 +31,10 @@ pub struct Config {
 
 #[cfg(test)]
 impl Config {
-    /// Of a file with this text.
-    pub(crate) fn of(text: &str) -> Config {
+    /// What a file with this text says.
+    pub(crate) fn from_text(text: &str) -> Config {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("netkitd.toml");
+        let path = dir.path().join("x.toml");
         std::fs::write(&path, text).unwrap();
         Source::new(Some(path), crate::paths::Paths::from_env(|_| None, true).unwrap()).load().unwrap()
     }

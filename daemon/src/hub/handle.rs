@@ -235,6 +235,10 @@ pub struct ChatCounters {
     pub not_allowed: AtomicU64,
     /// Lines that `chat.plain` or `chat.accept` does not let in.
     pub not_accepted: AtomicU64,
+    /// QUIC packets dropped because others were waiting.
+    pub quic_dropped: AtomicU64,
+    /// QUIC connections turned away because there were too many.
+    pub quic_refused: AtomicU64,
 }
 
 /// What the file port counts, since the start.

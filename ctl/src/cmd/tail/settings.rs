@@ -7,7 +7,7 @@ use crate::format::Format;
 use crate::time::{parse_duration, parse_when};
 use jiff::Zoned;
 use netkit_proto::name::{CursorName, PeerName};
-use netkit_proto::rpc::event::Filter;
+use netkit_proto::rpc::filter::Filter;
 use regex::Regex;
 use std::time::Duration;
 

@@ -1,0 +1,90 @@
+//! How links end: each side learns why, and nothing that was said before is lost where the end was in order.
+
+use super::*;
+
+#[tokio::test]
+async fn each_reason_is_told_after_all_that_was_said() {
+    const COUNT: u64 = 1000;
+    for parting in [Parting::Superseded, Parting::Blocked, Parting::Busy, Parting::Renewed] {
+        let (mut a, mut b, at_a, at_b) = linked().await;
+        a.order(LinkOrder::Say(at_a, (1..=COUNT).map(|n| say(n, "x".repeat(1000))).collect())).await;
+        a.order(LinkOrder::Close(at_a, parting.clone())).await;
+        assert_eq!(b.said(COUNT as usize).await.last(), Some(&COUNT));
+        assert_eq!(b.down().await, (at_b, parting.clone()));
+        assert_eq!(a.down().await, (at_a, parting));
+        // Orders for a link that is down are passed over.
+        a.order(LinkOrder::Say(at_a, vec![say(1, "late")])).await;
+        a.order(LinkOrder::Close(at_a, Parting::Blocked)).await;
+        link(&mut a, &mut b).await;
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_does_not_hold_up_the_end() {
+    let (mut a, b, at_a, _) = linked().await;
+    let text = "x".repeat(netkit_proto::limits::TEXT);
+    for n in 1..=50 {
+        a.order(LinkOrder::Say(at_a, vec![say(n, text.clone())])).await;
+    }
+    a.order(LinkOrder::Close(at_a, Parting::Blocked)).await;
+    assert_eq!(a.down().await, (at_a, Parting::Blocked));
+    drop(b);
+}
+
+#[tokio::test]
+async fn a_stop_says_what_was_ordered_and_tells_all_links() {
+    const COUNT: u64 = 500;
+    let (mut a, mut b, at_a, at_b) = linked().await;
+    let mut c = Station::new("c");
+    c.dial(1, Some(a.id), &[a.address]).await;
+    c.up().await;
+    let (a_to_c, ..) = a.up().await;
+    // A dial that hangs does not hold up the end.
+    let deaf = UdpSocket::bind("127.0.0.1:0").unwrap();
+    a.dial(2, None, &[deaf.local_addr().unwrap()]).await;
+    a.order(LinkOrder::Say(at_a, (1..=COUNT).map(|n| say(n, "x".repeat(1000))).collect())).await;
+    a.order(LinkOrder::Stored(a_to_c, 9)).await;
+    a.stop.cancel();
+    assert_eq!(b.said(COUNT as usize).await.last(), Some(&COUNT));
+    assert_eq!(b.down().await, (at_b, Parting::Stopping));
+    assert!(matches!(c.report().await, LinkReport::Stored(_, 9)));
+    assert_eq!(c.down().await.1, Parting::Stopping);
+    let mut ended = [a.down().await, a.down().await];
+    ended.sort_unstable_by_key(|(link, _)| *link);
+    assert_eq!(ended, [(at_a, Parting::Stopping), (a_to_c, Parting::Stopping)]);
+    assert!(soon("the end of the reports", a.reports.recv()).await.is_none());
+    a.stopped().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_peer_is_noticed_within_a_second_of_its_return() {
+    let (mut a, b, at_a, _) = linked().await;
+    let mut b = b.killed_and_started().await;
+    let back = std::time::Instant::now();
+    let mut n = 0;
+    let down = loop {
+        n += 1;
+        a.order(LinkOrder::Say(at_a, vec![say(n, "are you there?")])).await;
+        match timeout(Duration::from_millis(10), a.reports.recv()).await {
+            Ok(Some(LinkReport::Down(link, parting))) => break (link, parting),
+            Ok(Some(LinkReport::Pulse(..))) | Err(_) => assert!(back.elapsed() < DEADLINE),
+            Ok(other) => panic!("{other:?}"),
+        }
+    };
+    assert!(back.elapsed() < Duration::from_secs(1), "{:?}", back.elapsed());
+    assert_eq!(down, (at_a, Parting::Lost("it was started anew".into())));
+    let (at_a, _) = link(&mut a, &mut b).await;
+    a.order(LinkOrder::Say(at_a, vec![say(1, "again")])).await;
+    assert_eq!(b.said(1).await, [1]);
+}
+
+#[tokio::test]
+async fn a_hub_that_ended_ends_the_links() {
+    let (a, mut b, ..) = linked().await;
+    let Station { orders, reports, introduction, stop, thread, .. } = a;
+    drop((orders, introduction, reports));
+    b.introduction.send_modify(|introduction| introduction.rooms.clear());
+    assert_eq!(b.down().await.1, Parting::Stopping);
+    stop.cancel();
+    ended(thread).await.unwrap().unwrap();
+}
