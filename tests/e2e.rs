@@ -40,6 +40,8 @@ mod files_crowd;
 mod files_shown;
 /// `netkitctl ip`: addresses, networks, and this machine.
 mod ip;
+/// `netkitctl peers` and `rooms`, and what waits for peers.
+mod peers_ctl;
 /// Chat with plain peers: the tutorial's, netcat, hostile ones.
 mod plain;
 /// `netkitctl port`: names, ranges, who has a port, what comes of connecting.
