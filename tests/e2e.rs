@@ -42,6 +42,8 @@ mod files_crowd;
 mod files_shown;
 /// `netkitctl ip`: addresses, networks, and this machine.
 mod ip;
+/// `netkitctl peers` and `rooms`, and what waits for peers.
+mod peers_ctl;
 /// Chat with plain peers: the tutorial's, netcat, hostile ones.
 mod plain;
 /// `netkitctl port`: names, ranges, who has a port, what comes of connecting.
@@ -56,3 +58,13 @@ mod send;
 mod shares;
 /// `netkitctl tail`: what it selects and prints, how it ends.
 mod tail;
+/// `netkitctl wire` with every family against programs that know nothing of it; many clients; how it ends.
+mod wire;
+/// What `wire` records and replays.
+mod wire_record;
+/// What `wire` sends by itself: appended, repeated, by rules; and what it waits for.
+mod wire_rules;
+/// `wire` at a terminal.
+mod wire_terminal;
+/// The tutorial's two programs, with `wire` alone on the other side.
+mod wire_tutorial;
