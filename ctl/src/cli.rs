@@ -1,7 +1,9 @@
 //! The command line: which verb, and what holds for all of them. Flags of one verb are declared in that verb's
 //! file; each file turns its flags into settings, and nothing below sees flags.
 
-use crate::cmd::{chat, completions, get, ip, ls, peers, port, queue, rooms, rpc, send, share, status, tail};
+use crate::cmd::{
+    chat, completions, get, ip, ls, peers, port, queue, rooms, rpc, send, share, status, tail, wire,
+};
 use crate::context::Context;
 use crate::exit::Outcome;
 use clap::{Parser, Subcommand};
@@ -40,6 +42,7 @@ enum Verb {
     Status(status::Args),
     Ip(ip::Args),
     Port(port::Args),
+    Wire(wire::Args),
     Rpc(rpc::Args),
     Completions(completions::Args),
 }
@@ -69,6 +72,7 @@ impl Cli {
             Verb::Status(args) => status::run(&context, args),
             Verb::Ip(args) => ip::run(&context, args),
             Verb::Port(args) => port::run(&context, args),
+            Verb::Wire(args) => wire::run(&context, args),
             Verb::Rpc(args) => rpc::run(&context, args),
             Verb::Completions(args) => completions::run(args),
         }

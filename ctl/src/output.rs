@@ -64,7 +64,15 @@ impl Out {
     /// # Errors
     /// Where stdout does not take it; see [`Failure::output`].
     pub(crate) fn write(&mut self, text: &str) -> Outcome {
-        self.buffer.extend_from_slice(text.as_bytes());
+        self.bytes(text.as_bytes())
+    }
+
+    /// Adds bytes as they are: for what is no text, and no terminal.
+    ///
+    /// # Errors
+    /// As [`Out::write`].
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Outcome {
+        self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= BUFFER { self.flush() } else { Ok(()) }
     }
 

@@ -17,3 +17,4 @@ pub(crate) mod send;
 pub(crate) mod share;
 pub(crate) mod status;
 pub(crate) mod tail;
+pub(crate) mod wire;
