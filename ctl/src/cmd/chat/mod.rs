@@ -28,10 +28,10 @@ Examples:
   netkitctl chat udp://10.0.0.9:7890
   (echo hello; sleep 5) | netkitctl chat bob > answers.txt
 
-At a terminal what the peer sends appears above the line you type; a line that it does not have within
-2 s is told, and when it has it. On a pipe each line of stdin is a message and each message a line of
-stdout; at the end of stdin it waits up to 60 s until all is delivered (to a plain peer: sent).
-`bye` is sent and ends it; Ctrl-D ends it without a word.")]
+At a terminal what the peer sends appears above the line you type; a line that it does not have
+within 2 s is told, and when it has it. On a pipe each line of stdin is a message and each message a
+line of stdout; at the end of stdin it waits up to 60 s until all is delivered (to a plain peer:
+sent). `bye` is sent and ends it; Ctrl-D ends it without a word.")]
 pub(crate) struct Args {
     /// With whom: NAME, NAME~ID, @room, @all or udp://HOST:PORT
     dest: String,
