@@ -1,5 +1,5 @@
 //! Plain peers as people write them, turned into how events name them: `udp://ADDRESS:PORT`, an IPv4 address always
-//! as such, the interface of a link-local address by its number. Used by `chat` and `tail`.
+//! as such, the interface of a link-local address by its number. Used by `chat`, `tail` and what waits for receipts.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -11,6 +11,12 @@ pub(crate) fn name_of(address: SocketAddr) -> String {
         IpAddr::V4(ip) => format!("udp://{ip}:{}", address.port()),
         IpAddr::V6(_) => format!("udp://{address}"),
     }
+}
+
+/// Whether a destination, or a peer as events name it, is a plain one: it proves nothing and gives no receipts.
+#[must_use]
+pub(crate) fn is_plain(peer: &str) -> bool {
+    peer.starts_with("udp://")
 }
 
 /// Looks a host up, or reads an address.

@@ -6,7 +6,8 @@ use crate::time::show_time;
 use jiff::Zoned;
 use netkit_proto::chat::plain::Encoding;
 use netkit_proto::ids::Seq;
-use netkit_proto::rpc::event::{Event, Record};
+use netkit_proto::rpc::call::Trust;
+use netkit_proto::rpc::event::{Event, PeerFacts, Record};
 
 /// How events are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -28,8 +29,15 @@ pub(crate) fn text_of(event: &Event) -> Option<&str> {
     match event {
         Event::Received { text, .. } | Event::Queued { text, .. } => Some(text),
         Event::Sent { .. }
+        | Event::Delivered { .. }
         | Event::Expired { .. }
         | Event::Refused { .. }
+        | Event::PeerNew(_)
+        | Event::PeerKnown(_)
+        | Event::PeerTrusted(_)
+        | Event::PeerBlocked(_)
+        | Event::PeerRemoved(_)
+        | Event::PeerRefused { .. }
         | Event::DownloadQueued { .. }
         | Event::DownloadActive { .. }
         | Event::DownloadRestarted { .. }
@@ -45,27 +53,46 @@ pub(crate) fn text_of(event: &Event) -> Option<&str> {
     }
 }
 
-/// An event as a line for people; a `?` marks who did not prove who they are. `raw` is its JSON, shown where this
-/// netkitctl does not know the kind.
+/// An event as a line for people. A `?` marks who did not prove who they are, `[new]` strangers: these proved which box
+/// they are, but nobody here knows it. `raw` is the event's JSON, shown where this netkitctl does not know the kind.
 #[must_use]
 pub(crate) fn short(record: &Record, raw: &str, now: &Zoned) -> String {
     let time = show_time(record.at, now);
     let what = match &record.event {
-        Event::Received { peer, room, verified, encoding, text, .. } => {
-            let doubt = if *verified { "" } else { " ?" };
+        Event::Received { peer, room, verified, trust, encoding, text, .. } => {
+            let doubt = match (verified, trust) {
+                (false, _) => " ?",
+                (true, Some(Trust::New)) => " [new]",
+                (true, _) => "",
+            };
             let binary = if *encoding == Encoding::Hex { " [hex]" } else { "" };
             format!("{}{}{doubt}{binary} {}", escape_line(peer), in_room(room.as_deref()), indented(text))
         }
         Event::Queued { peer, room, text, .. } => {
-            format!("-> {}{} {}", escape_line(peer), in_room(room.as_deref()), indented(text))
+            // To a room, the room is the peer.
+            let room = room.as_deref().filter(|room| peer.strip_prefix('@') != Some(room));
+            format!("-> {}{} {}", escape_line(peer), in_room(room), indented(text))
         }
         Event::Sent { message, peer } => format!("-> {} [message {message} sent]", escape_line(peer)),
+        Event::Delivered { messages, peer } => {
+            let (noun, numbers) = (if messages.len() == 1 { "message" } else { "messages" }, runs(messages));
+            format!("-> {} [{noun} {numbers} delivered]", escape_line(peer))
+        }
         Event::Expired { message, peer, maybe_delivered } => {
             let doubt = if *maybe_delivered { "expired, it may have arrived" } else { "expired" };
             format!("-> {} [message {message} {doubt}]", escape_line(peer))
         }
         Event::Refused { message, peer, reason } => {
             format!("-> {} [message {message} refused: {}]", escape_line(peer), escape_line(reason))
+        }
+        Event::PeerNew(facts) => peer_is(facts, "was seen for the first time"),
+        Event::PeerKnown(facts) => peer_is(facts, "is known from now on"),
+        Event::PeerTrusted(facts) => peer_is(facts, "is trusted from now on"),
+        Event::PeerBlocked(facts) => peer_is(facts, "is blocked from now on"),
+        Event::PeerRemoved(facts) => peer_is(facts, "was removed"),
+        Event::PeerRefused { peer, id, address, reason } => {
+            let (peer, reason) = (escape_line(peer), escape_line(reason));
+            format!("[peer {peer}: {id} at {address} was not let in: {reason}]")
         }
         Event::Gap { from, to, lost } => format!("[{}]", gap(*from, *to, *lost)),
         Event::DownloadQueued { download, source, path } => {
@@ -103,6 +130,19 @@ pub(crate) fn short(record: &Record, raw: &str, now: &Zoned) -> String {
 #[must_use]
 pub(crate) fn gap(from: Seq, to: Seq, lost: u64) -> String {
     format!("{lost} events from {from} to {to} are gone: retention removed them before they were read")
+}
+
+fn peer_is(facts: &PeerFacts, what: &str) -> String {
+    format!("[peer {} ({}) {what}]", escape_line(&facts.peer), facts.id.short())
+}
+
+/// Numbers in rising order: `3-5, 8`.
+fn runs(numbers: &[Seq]) -> String {
+    let runs = numbers.chunk_by(|a, b| a.next() == *b).map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        _ => run.first().map(ToString::to_string).unwrap_or_default(),
+    });
+    runs.collect::<Vec<_>>().join(", ")
 }
 
 fn in_room(room: Option<&str>) -> String {
@@ -172,6 +212,50 @@ mod tests {
             (Event::Other, "08:13:05 {\"kind\":\"x\"}"),
         ] {
             assert_eq!(short(&Record { seq: Seq(7), at, event }, r#"{"kind":"x"}"#, &now), expected);
+        }
+    }
+
+    #[test]
+    fn what_peers_say_and_get_is_shown_as_lines() {
+        let now: Zoned = "2026-11-23T08:30:00+00:00[+00:00]".parse().unwrap();
+        let id = "a".repeat(52);
+        let received = |members: &str| {
+            format!(
+                r#""message.received","peer":"bob",{members},"verified":true,"encoding":"utf-8","text":"hi""#
+            )
+        };
+        for (event, expected) in [
+            (received(r#""trust":"known""#), "bob hi".to_owned()),
+            (received(r#""trust":"new""#), "bob [new] hi".into()),
+            (received(r#""trust":"trusted","room":"ops""#), "bob @ops hi".into()),
+            (
+                r#""message.queued","peer":"@ops","room":"ops","to":["bob"],"text":"hi","expires":"2026-11-23T08:13:05Z""#
+                    .into(),
+                "-> @ops hi".into(),
+            ),
+            (r#""message.delivered","peer":"bob","messages":[7]"#.into(), "-> bob [message 7 delivered]".into()),
+            (
+                r#""message.delivered","peer":"bob","messages":[7,9,10,11,13]"#.into(),
+                "-> bob [messages 7, 9-11, 13 delivered]".into(),
+            ),
+            (
+                format!(r#""peer.new","peer":"bob","id":"{id}""#),
+                "[peer bob (aaaaaa) was seen for the first time]".into(),
+            ),
+            (
+                format!(r#""peer.trusted","peer":"bob","id":"{id}""#),
+                "[peer bob (aaaaaa) is trusted from now on]".into(),
+            ),
+            (
+                format!(
+                    r#""peer.refused","peer":"bob","id":"{id}","address":"10.0.0.9:7890","reason":"a\u001bb""#
+                ),
+                format!("[peer bob: {id} at 10.0.0.9:7890 was not let in: a\\u{{1b}}b]"),
+            ),
+        ] {
+            let raw = format!(r#"{{"seq":1,"at":"2026-11-23T08:13:05Z","kind":{event}}}"#);
+            let record: Record = serde_json::from_str(&raw).unwrap();
+            assert_eq!(short(&record, &raw, &now), format!("08:13:05 {expected}"));
         }
     }
 

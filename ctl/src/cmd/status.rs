@@ -7,7 +7,7 @@ use crate::output::{Out, escape_line};
 use crate::rate::show_rate;
 use crate::time::{self, show_duration, show_time};
 use jiff::Zoned;
-use netkit_proto::rpc::call::{Access, Call, DownloadStatus, Dropped, NodeStatus, Status};
+use netkit_proto::rpc::call::{Access, Call, DownloadStatus, Dropped, NodeStatus, PeerStatus, Status};
 use std::time::Duration;
 
 /// Show how netkitd is doing
@@ -61,6 +61,7 @@ fn rows(status: &Status, now: &Zoned) -> Vec<(&'static str, String)> {
         ),
     ));
     rows.extend(show_drops(&chat.dropped).map(|drops| ("dropped", drops)));
+    rows.push(("peers", show_peers(&status.peers)));
     let refused = files.refused.not_allowed + files.refused.busy + files.refused.silent;
     let refused = if refused > 0 { format!(", {refused} turned away") } else { String::new() };
     let shares = if files.shares == 1 { "1 share".to_owned() } else { format!("{} shares", files.shares) };
@@ -88,6 +89,16 @@ fn rows(status: &Status, now: &Zoned) -> Vec<(&'static str, String)> {
         rows.push(("journal", lost));
     }
     rows
+}
+
+fn show_peers(peers: &PeerStatus) -> String {
+    let mut parts = vec![format!("{} linked, {} known", peers.linked, peers.known)];
+    for (count, what) in [(peers.new, "new"), (peers.queued, "messages wait for them")] {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    }
+    parts.join(", ")
 }
 
 /// How many downloads do what, and how fast. `queue --watch` shows it, too.
@@ -151,12 +162,17 @@ mod tests {
                 "up: 1 d 0 h, since 2026-11-22 08:00:00",
                 "log: 9 events up to 9, 2.0 KiB",
                 "chat: [::]:7890: 1 received, 2 sent, 0 queued",
+                "peers: 0 linked, 0 known",
                 "files: [::]:7891: 1 share, 2 served, 3 bytes, 0 open",
                 "control: /run/x: 1 open, you may operate",
             ]
         );
         status.log.trouble = Some("the disk is full".into());
         status.chat.dropped.kernel = 3;
+        status.peers = PeerStatus { linked: 2, known: 3, new: 1, queued: 4 };
+        assert!(
+            lines(&status).contains(&"peers: 2 linked, 3 known, 1 new, 4 messages wait for them".to_owned())
+        );
         status.downloads.dir = "/d".into();
         assert!(lines(&status).contains(&"downloads: /d: 0 active".to_owned()));
         (status.downloads.active, status.downloads.failed) = (2, 1);

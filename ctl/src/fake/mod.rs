@@ -1,7 +1,8 @@
-//! A stand-in for netkitd in tests: a log, cursors, downloads and subscriptions behind a socket, and a way to die in
+//! A stand-in for netkitd in tests: a log, cursors, downloads, peers and subscriptions behind a socket, and a way to die in
 //! between.
 
 mod downloads;
+mod peers;
 
 use netkit_proto::rpc::message::{Message, parse};
 use serde_json::{Value, json};
@@ -22,7 +23,16 @@ pub(crate) struct State {
     pub events: Vec<Value>,
     pub cursors: HashMap<String, u64>,
     pub downloads: BTreeMap<u64, Value>,
-    /// Parameters of calls that changed downloads, in their order.
+    pub peers: Vec<Value>,
+    pub hosts: Vec<Value>,
+    pub rooms: Vec<Value>,
+    /// Whom messages go to, where they go to a room.
+    pub members: Vec<String>,
+    /// Messages that are sent are this one, of before.
+    pub repeats: Option<u64>,
+    /// A call of this method fails so.
+    pub fails: Option<(&'static str, &'static str)>,
+    /// Parameters of calls that changed downloads, in their order; of those that changed peers with their methods.
     pub changes: Vec<Value>,
     /// Method names in the order of their calls.
     pub calls: Vec<String>,
@@ -165,6 +175,9 @@ fn call(state: &mut State, method: &str, params: &Value) -> Result<Value, &'stat
     if params["epoch"].as_u64().is_some_and(|epoch| epoch != state.epoch) {
         return Err("epoch_changed");
     }
+    if let Some((_, kind)) = state.fails.filter(|(of, _)| *of == method) {
+        return Err(kind);
+    }
     Ok(match method {
         "events.read" => {
             let limit = usize::try_from(params["limit"].as_u64().unwrap()).unwrap().min(2); // small pages
@@ -192,8 +205,14 @@ fn call(state: &mut State, method: &str, params: &Value) -> Result<Value, &'stat
             json!({})
         }
         _ if method.starts_with("downloads.") => return downloads::call(state, method, params),
+        _ if method.starts_with("peers.") || method.starts_with("rooms.") => {
+            return peers::call(state, method, params);
+        }
         "chat.send" if params["text"] == "refuse me" => return Err("refused"),
-        "chat.send" => json!({ "id": head + 1, "repeated": false }),
+        "chat.send" => match state.repeats {
+            Some(id) => json!({ "id": id, "repeated": true, "to": state.members }),
+            None => json!({ "id": head + 1, "repeated": false, "to": state.members }),
+        },
         _ => return Err("method_not_found"),
     })
 }

@@ -3,7 +3,7 @@
 
 use super::Settings;
 use super::speaker::{Said, Speaker};
-use crate::cmd::delivery::Pending;
+use crate::cmd::delivery::{Pending, TOPICS};
 use crate::exit::{Exit, Failure, Outcome, common};
 use crate::listener::Listener;
 use crate::output::{Out, escape_line, say, tell};
@@ -20,27 +20,30 @@ use std::time::{Duration, Instant};
 const SEND_OFF: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(settings: &Settings) -> Outcome {
-    let listener = Listener::open(settings.socket.clone(), settings.live(), None)?;
+    let listener = {
+        let kinds = [&TOPICS[..], &["message.received"]].concat();
+        Listener::open(settings.socket.clone(), settings.filter(&kinds), None)?
+    };
     let speaker = Speaker::open(settings)?;
     let conversation = Conversation {
         listener,
         speaker,
         out: Out::stdout(),
-        json: settings.json,
-        pending: Pending::default(),
+        settings,
+        pending: Pending::of(&settings.peer),
         refused: Vec::new(),
         // Longer ones netkitd refuses, with a reason.
         lines: LineBuffer::new(limits::TEXT),
         deadline: None,
     };
-    conversation.run(settings)
+    conversation.run()
 }
 
 struct Conversation<'a> {
     listener: Listener,
     speaker: Speaker<'a>,
     out: Out,
-    json: bool,
+    settings: &'a Settings,
     pending: Pending,
     /// Of lines that were not taken, each told already.
     refused: Vec<Exit>,
@@ -50,11 +53,11 @@ struct Conversation<'a> {
 }
 
 impl Conversation<'_> {
-    fn run(mut self, settings: &Settings) -> Outcome {
+    fn run(mut self) -> Outcome {
         let stdin = std::io::stdin();
         loop {
             if self.print_arrived()? {
-                say(&format!("{} said bye", settings.peer));
+                say(&format!("{} said bye", self.settings.peer));
                 return Ok(());
             }
             if self.deadline.is_some() && self.pending.is_empty() {
@@ -80,20 +83,25 @@ impl Conversation<'_> {
     /// Prints what has arrived; `true` where the peer ended the conversation.
     fn print_arrived(&mut self) -> Outcome<bool> {
         while let Some((record, raw)) = self.listener.arrived()? {
-            if self.json && matches!(record.event, Event::Received { .. }) {
+            let Event::Received { peer, text, encoding, .. } = &record.event else {
+                self.pending.on_event(&record);
+                continue;
+            };
+            if !self.settings.is_of_it(&record.event) {
+                continue;
+            }
+            if self.settings.json {
                 self.out.json(&raw)?;
             }
-            match record.event {
-                Event::Received { bye: true, .. } => {
-                    self.out.flush()?;
-                    return Ok(true);
-                }
-                Event::Received { .. } if self.json => {}
-                Event::Received { text, encoding, .. } => {
-                    let binary = if encoding == Encoding::Hex { "[hex] " } else { "" };
-                    self.out.line(&format!("{binary}{}", escape_line(&text)))?;
-                }
-                event => self.pending.on_event(&event),
+            if self.settings.is_bye(&record.event) {
+                self.out.flush()?;
+                return Ok(true);
+            }
+            if !self.settings.json {
+                // In a room several talk.
+                let who = self.settings.room.as_ref().map(|_| format!("{}: ", escape_line(peer)));
+                let binary = if *encoding == Encoding::Hex { "[hex] " } else { "" };
+                self.out.line(&format!("{}{binary}{}", who.unwrap_or_default(), escape_line(text)))?;
             }
         }
         self.out.flush()?;
@@ -132,9 +140,9 @@ impl Conversation<'_> {
             Err(why) => Said::Refused(Failure::new(Exit::Failed, format!("{why} was not sent"))),
         };
         match said {
-            Said::Committed(id) => self.pending.add(id),
-            Said::Bye(id) => {
-                self.pending.add(id);
+            Said::Committed(sent) => self.pending.add(sent.id, &sent.to),
+            Said::Bye(sent) => {
+                self.pending.add(sent.id, &sent.to);
                 return Ok(true);
             }
             Said::Refused(failure) => {

@@ -6,17 +6,16 @@ use crate::client::Client;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::listener::{BackOff, is_absence};
 use netkit_proto::chat::plain::is_bye;
-use netkit_proto::ids::Seq;
 use netkit_proto::name::Key;
-use netkit_proto::rpc::call::ChatSend;
+use netkit_proto::rpc::call::{ChatSend, Sent};
 use std::time::SystemTime;
 
 /// What a line that was said means for the conversation.
 pub(crate) enum Said {
-    /// It is committed under this id.
-    Committed(Seq),
-    /// It is committed under this id and ends the conversation.
-    Bye(Seq),
+    /// It is committed.
+    Committed(Sent),
+    /// It is committed and ends the conversation.
+    Bye(Sent),
     /// It was not taken; the conversation can go on.
     Refused(Failure),
 }
@@ -51,8 +50,8 @@ impl<'a> Speaker<'a> {
         let mut back_off = BackOff::default();
         let error = loop {
             match self.client.call(&request) {
-                Ok(sent) if is_bye(text) => return Ok(Said::Bye(sent.id)),
-                Ok(sent) => return Ok(Said::Committed(sent.id)),
+                Ok(sent) if is_bye(text) => return Ok(Said::Bye(sent)),
+                Ok(sent) => return Ok(Said::Committed(sent)),
                 Err(e) if is_absence(&e) => loop {
                     std::thread::sleep(back_off.pause());
                     if let Ok(client) = Client::connect(&self.settings.socket) {

@@ -136,8 +136,15 @@ impl Fates {
             Event::Received { .. }
             | Event::Queued { .. }
             | Event::Sent { .. }
+            | Event::Delivered { .. }
             | Event::Expired { .. }
             | Event::Refused { .. }
+            | Event::PeerNew(_)
+            | Event::PeerKnown(_)
+            | Event::PeerTrusted(_)
+            | Event::PeerBlocked(_)
+            | Event::PeerRemoved(_)
+            | Event::PeerRefused { .. }
             | Event::Gap { .. }
             | Event::Other => {}
         }

@@ -85,8 +85,15 @@ pub(crate) fn download_of(event: &Event) -> Option<u64> {
         Event::Received { .. }
         | Event::Queued { .. }
         | Event::Sent { .. }
+        | Event::Delivered { .. }
         | Event::Expired { .. }
         | Event::Refused { .. }
+        | Event::PeerNew(_)
+        | Event::PeerKnown(_)
+        | Event::PeerTrusted(_)
+        | Event::PeerBlocked(_)
+        | Event::PeerRemoved(_)
+        | Event::PeerRefused { .. }
         | Event::Gap { .. }
         | Event::Other => None,
     }

@@ -5,6 +5,7 @@ mod input;
 mod lines;
 
 use super::delivery::{self, Pending};
+use crate::address::is_plain;
 use crate::client::Client;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome, common};
@@ -15,7 +16,7 @@ use input::{BadLine, Source};
 use lines::Lines;
 use netkit_proto::ids::Seq;
 use netkit_proto::name::Key;
-use netkit_proto::rpc::call::{ChatSend, Sent};
+use netkit_proto::rpc::call::{ChatSend, Peer, PeersShow, Sent};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -26,12 +27,17 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  netkitctl send udp://10.0.0.9:7890 'backup done'
-  df -h | netkitctl send udp://10.0.0.9:7890            all of it as one message
-  tail -f app.log | netkitctl send -l udp://10.0.0.9:7890
-  netkitctl send --wait=10 udp://10.0.0.9:7890 hi || echo 'not sent yet'")]
+  netkitctl send bob 'backup done'
+  netkitctl send @ops 'going down'                      to all known peers in a room; @all: to all known peers
+  df -h | netkitctl send bob                            all of it as one message
+  tail -f app.log | netkitctl send -l bob~k7q2xm
+  netkitctl send --wait=10 bob hi || echo 'not there yet: it stays queued'
+  netkitctl send udp://10.0.0.9:7890 hi                 a peer without netkit
+
+--wait ends with 0 when every recipient has the message on its disk, with 6 when one does not have it in
+time or it expired, with 5 when one refused it. Nobody of that name, or nobody in the room: 4.")]
 pub(crate) struct Args {
-    /// Where to: udp://HOST:PORT
+    /// Where to: NAME, NAME~ID, @room, @all or udp://HOST:PORT
     dest: String,
     /// The message; - or nothing takes it from stdin
     text: Option<String>,
@@ -42,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECS", num_args = 0..=1, require_equals = true, default_missing_value = "60",
           value_parser = parse_duration)]
     wait: Option<Duration>,
-    /// Give it up if it can't be sent within this time [default: 7d]
+    /// Give it up if it can't be delivered (to a plain peer: sent) within this time [default: 7d]
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     expire: Option<Duration>,
     /// Send only once however often this is repeated; with -l, line N has the key KEY:N
@@ -75,11 +81,21 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         Source::Stdin => Some(input::read_all(std::io::stdin().lock())?),
         Source::Lines => None,
     };
+    // What becomes of the one message is listened for before it is sent, on the same session.
+    let session = match (settings.wait, &text) {
+        (Some(_), Some(_)) => {
+            let filter = delivery::topics(&delivery::TOPICS);
+            Session::Listening(Box::new(Listener::open(context.socket.clone(), filter, None)?))
+        }
+        _ => Session::Calling(Box::new(context.connect()?)),
+    };
     let mut sending = Sending {
-        client: context.connect()?,
+        session,
         out: Out::stdout(),
         json: context.json,
-        committed: Vec::new(),
+        committed: Pending::of(&settings.dest),
+        first: None,
+        is_repeated: false,
         failures: Vec::new(),
         settings: &settings,
     };
@@ -87,25 +103,34 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         Some(text) => sending.one(text)?,
         None => sending.lines(Lines::new(std::io::stdin().lock()))?,
     }
-    let waited = match settings.wait {
-        Some(time) => see_off(context, &sending.committed, Instant::now() + time.min(LONGEST_WAIT)),
-        None => Ok(()),
-    };
-    // One verdict over everything: lines that were not taken, and messages that did not get away.
-    if let Err(failure) = &waited {
-        sending.failures.push(failure.exit);
-    }
-    match common(sending.failures) {
-        None => Ok(()),
-        Some(exit) => Err(waited.err().map_or(Failure::silent(exit), |failure| Failure { exit, ..failure })),
+    sending.end(context)
+}
+
+/// A session with netkitd, which may be told what becomes of messages.
+enum Session {
+    Calling(Box<Client>),
+    Listening(Box<Listener>),
+}
+
+impl Session {
+    fn client(&mut self) -> &mut Client {
+        match self {
+            Session::Calling(client) => client,
+            Session::Listening(listener) => listener.client(),
+        }
     }
 }
 
 struct Sending<'a> {
-    client: Client,
+    session: Session,
     out: Out,
     json: bool,
-    committed: Vec<Seq>,
+    /// To be waited for.
+    committed: Pending,
+    /// The first of them.
+    first: Option<Seq>,
+    /// One of them was there before.
+    is_repeated: bool,
     /// Of lines, each told already.
     failures: Vec<Exit>,
     settings: &'a Settings,
@@ -118,7 +143,7 @@ impl Sending<'_> {
 
     fn one(&mut self, text: String) -> Outcome {
         let request = self.request(text, self.settings.key.clone());
-        let sent = self.client.call(&request)?;
+        let sent = self.session.client().call(&request)?;
         self.done(&sent)?;
         self.out.flush()
     }
@@ -141,7 +166,7 @@ impl Sending<'_> {
             if requests.is_empty() {
                 continue;
             }
-            let answers = self.client.batch(&requests).map_err(|e| {
+            let answers = self.session.client().batch(&requests).map_err(|e| {
                 let first = numbers.first().copied().unwrap_or_default();
                 let failure = Failure::from(e);
                 let message = format!("from line {first} on: {}", failure.message);
@@ -165,13 +190,11 @@ impl Sending<'_> {
 
     fn done(&mut self, sent: &Sent) -> Outcome {
         if self.settings.wait.is_some() {
-            self.committed.push(sent.id);
+            self.committed.add(sent.id, &sent.to);
+            self.first = self.first.into_iter().chain([sent.id]).min();
+            self.is_repeated |= sent.repeated;
         }
-        if !self.json {
-            return Ok(());
-        }
-        let json = serde_json::to_string(sent);
-        self.out.json(&json.map_err(|e| Failure::new(Exit::Failed, format!("writing JSON: {e}")))?)
+        if self.json { self.out.object(sent) } else { Ok(()) }
     }
 
     fn failed(&mut self, number: u64, failure: &Failure) {
@@ -181,14 +204,61 @@ impl Sending<'_> {
         }
         self.failures.push(failure.exit);
     }
+
+    /// Waits as it was asked to, and gives one verdict over everything: lines that were not taken, and messages that
+    /// did not get away.
+    fn end(mut self, context: &Context) -> Outcome {
+        let waited = match self.settings.wait {
+            Some(time) => self.see_off(context, Instant::now() + time.min(LONGEST_WAIT)),
+            None => Ok(()),
+        };
+        if let Err(failure) = &waited {
+            self.failures.push(failure.exit);
+        }
+        match common(self.failures) {
+            None => Ok(()),
+            Some(exit) => {
+                Err(waited.err().map_or(Failure::silent(exit), |failure| Failure { exit, ..failure }))
+            }
+        }
+    }
+
+    /// Waits until everybody has the messages.
+    fn see_off(&mut self, context: &Context, deadline: Instant) -> Outcome {
+        let Some(first) = self.first else { return Ok(()) };
+        let waited = match &mut self.session {
+            Session::Listening(listener) if !self.is_repeated => self.committed.wait(listener, deadline),
+            // What happened to them since they were committed is in the log.
+            _ => {
+                let filter = delivery::topics(&[&delivery::TOPICS[..], &["message.queued"]].concat());
+                let mut listener = Listener::open(context.socket.clone(), filter, Some(first.prev()))?;
+                self.committed.wait(&mut listener, deadline)
+            }
+        };
+        waited.map_err(|failure| self.explain(context, failure))
+    }
+
+    /// Where a peer can't be reached, why is known.
+    fn explain(&self, context: &Context, failure: Failure) -> Failure {
+        let dest = &self.settings.dest;
+        if failure.message.is_empty() || is_plain(dest) || dest.starts_with('@') {
+            return failure;
+        }
+        let peer = context.connect().ok().and_then(|mut client| {
+            let show = PeersShow { peer: dest.clone() };
+            client.call(&show).ok()
+        });
+        match peer {
+            Some(Peer { linked: false, trouble: Some(trouble), .. }) => {
+                Failure { message: format!("{}: {trouble}", failure.message), ..failure }
+            }
+            Some(Peer { linked: false, .. }) => {
+                Failure { message: format!("{}: it is not linked", failure.message), ..failure }
+            }
+            _ => failure,
+        }
+    }
 }
 
-/// Waits until `messages` are sent. What happened to them since they were committed is in the log.
-fn see_off(context: &Context, messages: &[Seq], deadline: Instant) -> Outcome {
-    let Some(first) = messages.iter().min() else { return Ok(()) };
-    let mut pending = Pending::default();
-    messages.iter().for_each(|&message| pending.add(message));
-    let filter = delivery::topics(&delivery::TOPICS);
-    let mut listener = Listener::open(context.socket.clone(), filter, Some(*first))?;
-    pending.wait(&mut listener, deadline)
-}
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use super::{Handle, Progress, Session};
 use netkit_proto::rpc::call::{
     Access, ChatStatus, ControlStatus, Discover, DownloadStatus, Dropped, FileStatus, LogStatus, NodeReload,
-    NodeStatus, RefusedConnections, Reloaded, Status,
+    NodeStatus, PeerStatus, RefusedConnections, Reloaded, Status,
 };
 use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::rpc::schema;
@@ -47,6 +47,12 @@ impl Handle for NodeStatus {
                     not_allowed: drops.not_allowed.load(Relaxed),
                     not_accepted: drops.not_accepted.load(Relaxed),
                 },
+            },
+            peers: PeerStatus {
+                linked: hub.peers.linked,
+                known: hub.peers.known,
+                new: hub.peers.new,
+                queued: hub.peers.queued,
             },
             files: FileStatus {
                 listen: context.files_listen.to_string(),

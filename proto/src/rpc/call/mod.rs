@@ -33,7 +33,7 @@ pub use events::{
 };
 pub use node::{
     ChatStatus, ControlStatus, Discover, DownloadStatus, Dropped, Empty, FileStatus, LogStatus, NodeReload,
-    NodeStatus, RefusedConnections, Reloaded, Status,
+    NodeStatus, PeerStatus, RefusedConnections, Reloaded, Status,
 };
 pub use peers::{
     How, Me, Peer, PeerAddress, PeerHost, PeerList, PeersAdd, PeersBlock, PeersList, PeersRemove, PeersShow,

@@ -49,6 +49,9 @@ super::plain_data! {
         log: LogStatus,
         /// The chat port.
         chat: ChatStatus,
+        /// The other netkit boxes.
+        #[serde(default)]
+        peers: PeerStatus,
         /// The file port.
         files: FileStatus,
         /// The download queue.
@@ -91,6 +94,19 @@ super::plain_data! {
         queued: u64,
         /// What did not become a message.
         dropped: Dropped,
+    }
+
+    /// How many peers there are of which sort.
+    #[derive(Default)]
+    PeerStatus {
+        /// Linked now.
+        linked: u64,
+        /// Known and trusted ones.
+        known: u64,
+        /// Strangers that were seen.
+        new: u64,
+        /// Messages that wait for peers, or for their receipts.
+        queued: u64,
     }
 
     /// Datagrams that did not become a message, by where they were dropped.
