@@ -118,6 +118,13 @@ impl Out {
     }
 }
 
+/// Columns of the terminal that stderr is; 80 where that can't be told.
+#[must_use]
+pub(crate) fn columns() -> u16 {
+    let size = rustix::termios::tcgetwinsize(io::stderr());
+    size.map(|size| size.ws_col).ok().filter(|&columns| columns > 0).unwrap_or(80)
+}
+
 /// Whether stderr is a terminal that can redraw lines.
 #[must_use]
 pub(crate) fn can_animate() -> bool {

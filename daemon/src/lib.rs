@@ -86,6 +86,7 @@ fn fail(error: &impl std::fmt::Display, code: u8) -> ExitCode {
 }
 
 fn start(source: config::Source, config: Config) -> anyhow::Result<()> {
+    syscall::keep_freed_memory();
     // What netkitd makes is for nobody else, until it says otherwise.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let log = logging::init(config.node.log_level)?;

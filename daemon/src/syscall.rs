@@ -68,6 +68,18 @@ pub fn start_writeback(file: BorrowedFd<'_>, range: std::ops::Range<u64>) -> io:
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Lets the allocator keep what was freed, up to 8 MiB, and take blocks below 1 MiB from it (mallopt(3)). By default it
+/// gives the pieces of files that are on their way back to the kernel one by one, and the kernel clears each page
+/// again: a tenth of the time of a download.
+pub fn keep_freed_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt only sets numbers, under the allocator's own lock.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 8 << 20);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 //! `queue --watch`; nobody makes one where stderr is no terminal.
 
 use super::facts::{behind_bar, name};
-use crate::output::{escape_line, keep_below};
+use crate::output::{columns, escape_line, keep_below};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use netkit_proto::rpc::call::{Download, DownloadState};
 use netkit_proto::time::Timestamp;
@@ -14,6 +14,8 @@ pub(crate) const MOST: usize = 10;
 const DRAWN_A_SECOND: u8 = 1;
 /// Cells of a bar.
 const CELLS: u64 = 12;
+/// Where there are fewer columns, the figures come without the bar.
+const WIDE: u16 = 76;
 
 /// Lines that are redrawn. Dropped, they are gone, unless they were to stay.
 pub(crate) struct Bars {
@@ -21,7 +23,6 @@ pub(crate) struct Bars {
     rows: Vec<ProgressBar>,
     /// Below them.
     foot: ProgressBar,
-    style: ProgressStyle,
     stay: bool,
 }
 
@@ -32,7 +33,7 @@ impl Bars {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWN_A_SECOND));
         keep_below(Some(all.clone()));
         let foot = all.add(ProgressBar::new(0).with_style(style("{msg}")));
-        Bars { all, rows: Vec::new(), foot, style: style("{prefix:20!} {wide_msg}"), stay: false }
+        Bars { all, rows: Vec::new(), foot, stay: false }
     }
 
     /// Draws these downloads, and `foot` below them.
@@ -44,12 +45,14 @@ impl Bars {
             }
         }
         while self.rows.len() < shown.len() {
-            let row = ProgressBar::new(0).with_style(self.style.clone());
-            self.rows.push(self.all.insert_before(&self.foot, row));
+            self.rows.push(self.all.insert_before(&self.foot, ProgressBar::new(0)));
         }
+        let is_wide = columns() >= WIDE;
+        let style = style(if is_wide { "{prefix:20!} {wide_msg}" } else { "{prefix:12!} {wide_msg}" });
         for (line, download) in self.rows.iter().zip(shown) {
+            line.set_style(style.clone());
             line.set_prefix(one_line(name(download)));
-            line.set_message(one_line(&row(download, now)));
+            line.set_message(one_line(&row(download, now, is_wide)));
         }
         let hidden = downloads.len() - shown.len();
         let hidden = if hidden > 0 { format!("and {hidden} more; ") } else { String::new() };
@@ -78,10 +81,10 @@ impl Drop for Bars {
 }
 
 /// What stands behind the name.
-fn row(download: &Download, now: Timestamp) -> String {
+fn row(download: &Download, now: Timestamp, is_wide: bool) -> String {
     let words = behind_bar(download, now);
     match (download.state, download.size) {
-        (DownloadState::Active, Some(size)) => format!("[{}] {words}", bar(download.bytes, size)),
+        (DownloadState::Active, Some(size)) if is_wide => format!("[{}] {words}", bar(download.bytes, size)),
         _ => words,
     }
 }

@@ -1,5 +1,6 @@
 //! What can be done to queued downloads: `netkitctl queue pause|resume|retry|move|cancel|remove|limit`.
 
+use super::download_id;
 use crate::client::Client;
 use crate::cmd::downloads::{all, unfinished};
 use crate::context::Context;
@@ -17,7 +18,7 @@ use netkit_proto::rpc::code::Kind;
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Many {
     /// Which downloads
-    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "ID", value_parser = download_id, required_unless_present = "all", conflicts_with = "all")]
     ids: Vec<u64>,
     /// All that this can be done to
     #[arg(long)]
@@ -104,6 +105,7 @@ enum Where {
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Move {
     /// Which download
+    #[arg(value_parser = download_id)]
     id: u64,
     /// Where to
     #[arg(value_enum, value_name = "WHERE")]
@@ -146,7 +148,7 @@ pub(crate) struct Limit {
     #[arg(value_parser = rate_or_default)]
     rate: Rate,
     /// Which downloads [default: all together]
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = download_id)]
     ids: Vec<u64>,
 }
 

@@ -47,12 +47,13 @@ enum What {
     /// Show all that is known of a download
     Show {
         /// Which download
+        #[arg(value_parser = download_id)]
         id: u64,
     },
     /// Wait until downloads have ended; fails if one failed. Prints as get --wait does
     Wait {
         /// Which downloads [default: all that have not ended]
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = download_id)]
         ids: Vec<u64>,
         /// At most so long, then exit with 6
         #[arg(short = 'W', long, value_name = "SECS", value_parser = parse_duration)]
@@ -110,4 +111,9 @@ fn wait(mut vigil: Vigil, ids: &[u64]) -> Outcome {
         pending.iter().for_each(|download| vigil.add(download.id));
     }
     vigil.wait()
+}
+
+/// A download's id, as it is typed.
+fn download_id(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "a download's id is a number; netkitctl queue shows them".to_owned())
 }

@@ -15,9 +15,9 @@ use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 /// Carries a link until it ends; why it did.
-pub(super) async fn run(links: &Links, link: LinkId, greeted: Greeted, mailbox: &Mailbox) -> Parting {
+pub(super) async fn run(links: &Links, link: LinkId, greeted: Box<Greeted>, mailbox: &Mailbox) -> Parting {
     let Greeted { proven: Proven { connection, entry, .. }, send, receive, decoder, introduction, .. } =
-        greeted;
+        *greeted;
     let batch = Batch { links, link, said: Vec::new(), bytes: 0, stored: None };
     let mut reader = pin!(read(Reader { connection: connection.clone(), receive, decoder, batch, entry }));
     let mut writer = pin!(write(send, introduction, mailbox));

@@ -65,6 +65,9 @@ pub(super) struct Links {
     stop: CancellationToken,
 }
 
+/// What runs beside: one that becomes a link gives it back, so that what its beginning took is freed.
+type Tasks = JoinSet<Option<(Box<Greeted>, Option<DialId>)>>;
+
 /// Runs until `stop`; then all links have said what they had to, and are closed.
 pub(super) async fn run(
     ends: LinkEnds,
@@ -90,7 +93,7 @@ pub(super) async fn run(
         mistakes: Mistakes::default(),
         stop: stop.clone(),
     });
-    let mut tasks = JoinSet::new();
+    let mut tasks = Tasks::new();
     let mut has_orders = true;
     loop {
         tokio::select! {
@@ -103,7 +106,10 @@ pub(super) async fn run(
                 Some(order) => links.on_order(order, &mut tasks),
                 None => has_orders = false,
             },
-            Some(_) = tasks.join_next() => {}
+            Some(ended) = tasks.join_next() => if let Ok(Some((greeted, dial))) = ended {
+                let links = Arc::clone(&links);
+                tasks.spawn(async move { links.carry(greeted, dial).await });
+            }
         }
     }
     // What the hub ordered before the end is said.
@@ -127,7 +133,7 @@ impl Links {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn on_order(self: &Arc<Links>, order: LinkOrder, tasks: &mut JoinSet<()>) {
+    fn on_order(self: &Arc<Links>, order: LinkOrder, tasks: &mut Tasks) {
         // A link that is down meanwhile is passed over: the hub has been told, or is about to be.
         let to = |link| self.open().get(&link).cloned();
         match order {
@@ -136,9 +142,8 @@ impl Links {
                 let links = Arc::clone(self);
                 tasks.spawn(async move {
                     let reach = dial::reach(&links, dial, peer, host, addresses);
-                    if let Some(Some(greeted)) = links.stop.run_until_cancelled(reach).await {
-                        links.carry(greeted, Some(dial)).await;
-                    }
+                    let greeted = links.stop.run_until_cancelled(reach).await.flatten();
+                    greeted.map(|greeted| (Box::new(greeted), Some(dial)))
                 });
             }
             LinkOrder::Say(link, says) => _ = to(link).map(|mailbox| mailbox.say(says)),
@@ -149,7 +154,7 @@ impl Links {
     }
 
     /// Somebody calls.
-    fn on_incoming(self: &Arc<Links>, incoming: Incoming, tasks: &mut JoinSet<()>) {
+    fn on_incoming(self: &Arc<Links>, incoming: Incoming, tasks: &mut Tasks) {
         let address = canonical(incoming.remote_address());
         let is_full = self.open().len() + self.greetings.len() >= limits::LINKS;
         let answer = self.greetings.answer(address.ip(), incoming.remote_address_validated());
@@ -163,11 +168,10 @@ impl Links {
                     let welcome = timeout(limits::GREETING, links.welcome(incoming, address));
                     let welcomed = links.stop.run_until_cancelled(welcome).await;
                     drop(greeting);
-                    match welcomed {
-                        Some(Ok(Some(greeted))) => links.carry(greeted, None).await,
-                        Some(Err(_)) => links.mistakes.note(address, "no hello in time"),
-                        _ => {}
+                    if let Some(Err(_)) = welcomed {
+                        links.mistakes.note(address, "no hello in time");
                     }
+                    welcomed?.ok()?.map(|greeted| (Box::new(greeted), None))
                 });
             }
             _ => {
@@ -200,7 +204,7 @@ impl Links {
     }
 
     /// Carries a link, and tells the hub of its beginning and its end.
-    async fn carry(&self, greeted: Greeted, dial: Option<DialId>) {
+    async fn carry<T>(&self, greeted: Box<Greeted>, dial: Option<DialId>) -> Option<T> {
         let link = self.last.fetch_add(1, Relaxed) + 1;
         let (connection, peer) = (greeted.proven.connection.clone(), greeted.proven.peer);
         let hello = greeted.hello.clone();
@@ -221,10 +225,11 @@ impl Links {
             self.mistakes.note(address, mistake);
         }
         let _ = self.reports.send(LinkReport::Down(link, parting)).await;
+        None // it becomes nothing else
     }
 
     /// Carries a link; an error of ours costs this link only.
-    async fn guarded(&self, link: LinkId, greeted: Greeted, mailbox: &Mailbox) -> Parting {
+    async fn guarded(&self, link: LinkId, greeted: Box<Greeted>, mailbox: &Mailbox) -> Parting {
         let mut run = pin!(link::run(self, link, greeted, mailbox));
         std::future::poll_fn(|context| {
             catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(context))).unwrap_or_else(|_| {
