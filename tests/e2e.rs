@@ -40,6 +40,10 @@ mod files_crowd;
 mod files_shown;
 /// `netkitctl ip`: addresses, networks, and this machine.
 mod ip;
+/// Messages between linked boxes: delivered, in order, whoever is away meanwhile.
+mod peers;
+/// Links through kill -9, restarts, full disks and replaced logs.
+mod peers_crash;
 /// Chat with plain peers: the tutorial's, netcat, hostile ones.
 mod plain;
 /// `netkitctl port`: names, ranges, who has a port, what comes of connecting.

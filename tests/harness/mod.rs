@@ -6,6 +6,7 @@ mod control;
 mod fetch;
 mod needs;
 mod node;
+pub mod pair;
 mod peer;
 mod queue;
 mod reply;

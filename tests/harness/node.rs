@@ -11,17 +11,24 @@ use tempfile::TempDir;
 /// What a box is to be like.
 #[derive(Default)]
 pub struct NodeBuilder {
+    name: Option<&'static str>,
     control: String,
     chat: String,
     files: String,
     downloads: String,
     rest: String,
-    listen: Option<&'static str>,
+    listen: Option<String>,
     state: Option<PathBuf>,
     wrapper: Vec<String>,
 }
 
 impl NodeBuilder {
+    /// What peers are told that it is called.
+    pub fn name(mut self, name: &'static str) -> NodeBuilder {
+        self.name = Some(name);
+        self
+    }
+
     /// Lines of `[control]`.
     pub fn control(mut self, lines: &str) -> NodeBuilder {
         self.control = lines.to_owned();
@@ -53,8 +60,8 @@ impl NodeBuilder {
     }
 
     /// Another address than `127.0.0.1:0`.
-    pub fn listen(mut self, address: &'static str) -> NodeBuilder {
-        self.listen = Some(address);
+    pub fn listen(mut self, address: &str) -> NodeBuilder {
+        self.listen = Some(address.to_owned());
         self
     }
 
@@ -84,12 +91,13 @@ impl NodeBuilder {
             }
         }
         let text = format!(
-            "[node]\nname = \"box\"\nstate_dir = \"{state}\"\n[control]\nsocket = \"{}\"\n{}\n\
+            "[node]\nname = \"{}\"\nstate_dir = \"{state}\"\n[control]\nsocket = \"{}\"\n{}\n\
              [chat]\nlisten = \"{}\"\n{}\n[files]\nlisten = \"127.0.0.1:0\"\n{}\n\
              {}\n{}\n",
+            self.name.unwrap_or("box"),
             at("netkitd.sock"),
             self.control,
-            self.listen.unwrap_or("127.0.0.1:0"),
+            self.listen.as_deref().unwrap_or("127.0.0.1:0"),
             self.chat,
             self.files,
             self.rest,
