@@ -44,6 +44,8 @@ mod ip;
 mod peers;
 /// Links through kill -9, restarts, full disks and replaced logs.
 mod peers_crash;
+/// Who is let in, whose messages are taken, who is not who it says.
+mod peers_trust;
 /// Chat with plain peers: the tutorial's, netcat, hostile ones.
 mod plain;
 /// `netkitctl port`: names, ranges, who has a port, what comes of connecting.
