@@ -44,8 +44,14 @@ mod ip;
 mod peers;
 /// Links through kill -9, restarts, full disks and replaced logs.
 mod peers_crash;
+/// Who a box is: made once, kept private, never on two machines.
+mod peers_identity;
+/// Rooms: who hears, and each member's receipt.
+mod peers_rooms;
 /// Who is let in, whose messages are taken, who is not who it says.
 mod peers_trust;
+/// What others see of a link.
+mod peers_wire;
 /// Chat with plain peers: the tutorial's, netcat, hostile ones.
 mod plain;
 /// `netkitctl port`: names, ranges, who has a port, what comes of connecting.
