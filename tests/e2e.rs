@@ -66,3 +66,13 @@ mod send;
 mod shares;
 /// `netkitctl tail`: what it selects and prints, how it ends.
 mod tail;
+/// `netkitctl wire` with every family against programs that know nothing of it; many clients; how it ends.
+mod wire;
+/// What `wire` records and replays.
+mod wire_record;
+/// What `wire` sends by itself: appended, repeated, by rules; and what it waits for.
+mod wire_rules;
+/// `wire` at a terminal.
+mod wire_terminal;
+/// The tutorial's two programs, with `wire` alone on the other side.
+mod wire_tutorial;

@@ -307,6 +307,17 @@ fn ctl_stays_light() {
 }
 
 #[test]
+fn wire_keeps_to_itself() {
+    let rule = "`wire` asks netkitd for nothing; only its socket opens sockets, only its settings see flags";
+    hold_names(rule, &["ctl/src/cmd/wire/"], |s, n| {
+        let is_in = |file: &str| s.path.starts_with(&format!("ctl/src/cmd/wire/{file}"));
+        n.is_in(&["crate::client", "crate::listener", "netkit_proto::rpc::call"])
+            || n.has(&["socket_with", "UdpSocket", "TcpStream", "TcpListener"]) && !is_in("socket/")
+            || n.is_in(&["crate::cmd::wire::flags"]) && !is_in("settings.rs")
+    });
+}
+
+#[test]
 fn one_file_owns_the_udp_socket() {
     let rule = "Only chat/socket makes and touches a UDP socket: one reader tells QUIC from plain";
     hold_names(rule, &["daemon/"], |s, n| {

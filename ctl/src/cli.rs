@@ -1,7 +1,9 @@
 //! The command line: which verb, and what holds for all of them. Flags of one verb are declared in that verb's
 //! file; each file turns its flags into settings, and nothing below sees flags.
 
-use crate::cmd::{chat, completions, get, ip, ls, port, queue, rpc, send, share, status, tail};
+use crate::cmd::{
+    chat, completions, get, ip, ls, peers, port, queue, rooms, rpc, send, share, status, tail, wire,
+};
 use crate::context::Context;
 use crate::exit::Outcome;
 use clap::{Parser, Subcommand};
@@ -31,6 +33,8 @@ enum Verb {
     Send(send::Args),
     Tail(tail::Args),
     Chat(chat::Args),
+    Peers(peers::Args),
+    Rooms(rooms::Args),
     Get(get::Args),
     Queue(queue::Args),
     Ls(ls::Args),
@@ -38,6 +42,7 @@ enum Verb {
     Status(status::Args),
     Ip(ip::Args),
     Port(port::Args),
+    Wire(wire::Args),
     Rpc(rpc::Args),
     Completions(completions::Args),
 }
@@ -58,6 +63,8 @@ impl Cli {
             Verb::Send(args) => send::run(&context, args),
             Verb::Tail(args) => tail::run(&context, args),
             Verb::Chat(args) => chat::run(&context, args),
+            Verb::Peers(args) => peers::run(&context, args),
+            Verb::Rooms(args) => rooms::run(&context, args),
             Verb::Get(args) => get::run(&context, args),
             Verb::Queue(args) => queue::run(&context, args),
             Verb::Ls(args) => ls::run(&context, args),
@@ -65,6 +72,7 @@ impl Cli {
             Verb::Status(args) => status::run(&context, args),
             Verb::Ip(args) => ip::run(&context, args),
             Verb::Port(args) => port::run(&context, args),
+            Verb::Wire(args) => wire::run(&context, args),
             Verb::Rpc(args) => rpc::run(&context, args),
             Verb::Completions(args) => completions::run(args),
         }
@@ -147,6 +155,41 @@ mod tests {
             let parsed = Cli::try_parse_from(["netkitctl"].into_iter().chain(line.split(' ')));
             assert_eq!(parsed.is_ok(), is_taken, "{line}");
             assert!(is_taken || parsed.is_err_and(|e| e.exit_code() == 2), "{line}");
+        }
+    }
+
+    #[test]
+    fn peers_are_asked_for_as_the_help_says() {
+        let id = "a".repeat(52);
+        for (line, is_taken) in [
+            ("peers", true),
+            ("peers --linked --trust new --trust known -q", true),
+            ("peers list --hosts", true),
+            ("peers --trust friend", false),
+            ("peers --hosts -q", false),
+            ("peers show", false),
+            ("peers show me --qr", true),
+            ("peers show me --qr=never", true),
+            ("peers add 10.0.0.9", true),
+            ("peers add [::1]:7891 --wait=5", true),
+            ("peers add", false),
+            ("peers trust bob --yes", true),
+            (&format!("peers trust bob {id}"), true),
+            (&format!("peers trust bob {} {}", &id[..20], &id[20..]), true),
+            (&format!("peers trust bob {id} --yes"), false),
+            ("peers trust", false),
+            ("peers block bob carol", true),
+            ("peers block", false),
+            ("peers remove 10.0.0.9:7890", true),
+            ("peers wait bob carol -W 5", true),
+            ("peers wait", false),
+            ("rooms", true),
+            ("rooms join ops @night", true),
+            ("rooms join", false),
+            ("rooms leave a:b", false),
+        ] {
+            let parsed = Cli::try_parse_from(["netkitctl"].into_iter().chain(line.split(' ')));
+            assert_eq!(parsed.is_ok(), is_taken, "{line}");
         }
     }
 

@@ -20,7 +20,7 @@ pub(crate) enum Exit {
     NotFound = 4,
     /// Not permitted, or not taken by the far end.
     Refused = 5,
-    /// Not delivered, or not finished in time.
+    /// Not delivered, not finished, or not come, in time.
     Unfinished = 6,
     /// What came is not what was asked for.
     Unverified = 7,

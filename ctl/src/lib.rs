@@ -3,8 +3,8 @@
 //!
 //! `cli` reads the command line and hands it to one file of `cmd` per verb; `client` talks with netkitd, `listener`
 //! keeps a subscription alive, `output`, `format` and `exit` are what people and scripts see, `machine` is what this
-//! machine says of its network. There is one thread (but for `chat` at a terminal), no tokio and no TLS, and nothing
-//! is done at start that the verb does not need.
+//! machine says of its network. There is one thread (but for `chat` and `wire` at a terminal), no tokio and no TLS,
+//! and nothing is done at start that the verb does not need.
 
 mod address;
 mod cli;
@@ -22,6 +22,7 @@ mod output;
 mod rate;
 #[cfg(test)]
 mod seed;
+mod table;
 mod time;
 mod unreachable;
 mod wait;

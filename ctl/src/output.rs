@@ -47,6 +47,13 @@ impl Out {
         self.terminal
     }
 
+    /// Columns of the terminal; `None` where it is none, and lines may be as long as they are.
+    #[must_use]
+    pub(crate) fn width(&self) -> Option<usize> {
+        let size = || rustix::termios::tcgetwinsize(self.fd()).ok().filter(|size| size.ws_col > 0);
+        self.terminal.then(|| size().map_or(80, |size| size.ws_col.into()))
+    }
+
     /// For waiting until the reader leaves.
     pub(crate) fn fd(&self) -> rustix::fd::BorrowedFd<'_> {
         self.target.as_fd()
@@ -57,7 +64,15 @@ impl Out {
     /// # Errors
     /// Where stdout does not take it; see [`Failure::output`].
     pub(crate) fn write(&mut self, text: &str) -> Outcome {
-        self.buffer.extend_from_slice(text.as_bytes());
+        self.bytes(text.as_bytes())
+    }
+
+    /// Adds bytes as they are: for what is no text, and no terminal.
+    ///
+    /// # Errors
+    /// As [`Out::write`].
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Outcome {
+        self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= BUFFER { self.flush() } else { Ok(()) }
     }
 

@@ -32,7 +32,7 @@ pub const CONVERSATIONS: usize = 4096;
 /// What does not fit is dropped, and sent again by its sender.
 pub const QUIC_INBOX: usize = 1024;
 /// Bytes of the largest QUIC packet taken: what fits an Ethernet frame, and the most that quinn looks for.
-pub const QUIC_PACKET: usize = 1472;
+pub const QUIC_PACKET: u16 = 1472;
 /// Bytes that a peer may send before the hub took the last ones: 256 MB a second at a round trip of a millisecond.
 pub const STREAM_WINDOW: u32 = 256 << 10;
 /// Bytes sent to a peer that it has not acknowledged; its own window is smaller if it is one of ours.
@@ -48,7 +48,8 @@ pub const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
 pub const RESET_INTERVAL: Duration = Duration::from_millis(1);
 /// Links in all: 60 MB at 30 KB each.
 pub const LINKS: usize = 2048;
-/// Connections whose hello has not come, in all.
+/// Connections whose hello has not come, in all; who calls then is not answered, and calls again by itself: many do where
+/// a box is started anew.
 pub const GREETINGS: usize = 256;
 /// ... from where on a caller must first show that its address is its own (RFC 9000, section 8.1.2).
 pub const GREETINGS_UNPROVEN: usize = 64;
@@ -279,8 +280,8 @@ pub const STOP_SESSION: Duration = Duration::from_secs(3);
 pub const STOP_EDGES: Duration = Duration::from_secs(5);
 /// How long all links may take to end; less than [`STOP_EDGES`].
 pub const STOP_LINKS: Duration = Duration::from_secs(2);
-/// How long the last packets, which tell that connections are closed, may take to be answered.
-pub const STOP_QUIC: Duration = Duration::from_millis(500);
+/// How long it is waited for late packets of connections that are closed, to answer them: a few round trips of a LAN.
+pub const STOP_QUIC: Duration = Duration::from_millis(200);
 /// How long the last log lines may take.
 pub const STOP_LOG: Duration = Duration::from_secs(1);
 

@@ -12,6 +12,7 @@ mod queue;
 mod reply;
 mod servers;
 mod source;
+mod wire;
 
 pub use command::{Ended, Running, command};
 pub use content::{MIB, Random, assert_same, blake3, bytes};
@@ -24,6 +25,7 @@ pub use queue::Downloader;
 pub use reply::{End, File, Reply};
 pub use servers::Server;
 pub use source::{Request, Source};
+pub use wire::{FAMILIES, bytes_of, every_byte, free, hex, listening, wire, wire_command, wire_with, wiring};
 
 use std::time::{Duration, Instant};
 

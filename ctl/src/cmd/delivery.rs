@@ -5,7 +5,8 @@ use crate::exit::{Exit, Failure, Outcome, common};
 use crate::listener::Listener;
 use crate::output::say;
 use netkit_proto::ids::Seq;
-use netkit_proto::rpc::event::{Event, Filter, Record};
+use netkit_proto::rpc::event::{Event, Record};
+use netkit_proto::rpc::filter::Filter;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 

@@ -3,6 +3,7 @@
 //! over one of them. Names no module of the edges.
 
 mod chat;
+mod command;
 mod commit;
 mod conversations;
 mod cursors;
@@ -21,7 +22,7 @@ use crate::limits;
 use crate::store::{Completion, Loaded, Op, Order, Retention, StoreError, Writer};
 use commit::{Job, Then};
 use feed::Feed;
-use handle::{ChatInput, Command, Datagram, HubHandle, Queued, Reply, Snapshot};
+use handle::{ChatInput, Command, Datagram, HubHandle, Reply, Snapshot};
 use netkit_proto::ids::PeerId;
 use netkit_proto::rpc::code::Error;
 use netkit_proto::time::Timestamp;
@@ -241,80 +242,6 @@ impl Hub {
         Ok(self.writer)
     }
 
-    fn on_command(&mut self, command: Command) -> Result<(), StoreError> {
-        match command {
-            Command::Send(send, reply) if !matches!(send.route, handle::Route::Plain(_)) => {
-                self.peers.on_send(now(), send, reply);
-            }
-            Command::Send(send, reply) => {
-                let encoding = self.config.borrow().chat.plain_encoding;
-                if let Some((op, reply)) = granted(self.chat.on_send(now(), encoding, send), reply) {
-                    self.queue(op, reply)?;
-                }
-            }
-            Command::CursorOpen(cursor, reply) => {
-                if let Some(((), reply)) = granted(self.leases.take(&cursor), reply) {
-                    let op = Op::CursorRead(cursor.uid, cursor.name.clone());
-                    self.submit_one(op, Then::CursorOpened(cursor, reply))?;
-                }
-            }
-            Command::CursorCommit(cursor, seq, reply) => {
-                if let Some(((), reply)) = granted(self.leases.check(&cursor), reply) {
-                    let op = Op::CursorMove(now(), cursor.uid, cursor.name.clone(), seq);
-                    self.submit_one(op, Then::CursorDone(cursor, reply))?;
-                }
-            }
-            Command::CursorClose(cursor, reply) => {
-                if let Some(((), reply)) = granted(self.leases.check(&cursor), reply) {
-                    self.leases.release(&cursor);
-                    answer(reply, Ok(()));
-                }
-            }
-            Command::CursorRemove(cursor, reply) => {
-                if let Some(((), reply)) = granted(self.leases.check_free(&cursor), reply) {
-                    self.leases.release(&cursor);
-                    let op = Op::CursorRemove(cursor.uid, cursor.name.clone());
-                    self.submit_one(op, Then::CursorDone(cursor, reply))?;
-                }
-            }
-            Command::CursorList(uid, reply) => {
-                self.submit_one(Op::CursorList(uid), Then::CursorsListed(uid, reply))?;
-            }
-            Command::ShareAdd(share, reply) => {
-                if let Some((op, reply)) = granted(self.shares.on_add(&share), reply) {
-                    self.submit_one(op, Then::ShareAdded(share, reply))?;
-                }
-            }
-            Command::ShareRemove(name, reply) => {
-                if let Some((op, reply)) = granted(self.shares.on_remove(&name), reply) {
-                    self.submit_one(op, Then::ShareRemoved(name, reply))?;
-                }
-            }
-            Command::DownloadAdd(request, reply) => self.downloads.on_add(now(), *request, reply),
-            Command::DownloadChange(id, change, reply) => self.downloads.on_change(now(), id, change, reply),
-            Command::DownloadMove(id, place, reply) => self.downloads.on_move(id, place, reply),
-            Command::DownloadLimit(limit, reply) => self.downloads.on_limit(limit, reply),
-            Command::DownloadShow(id, reply) => answer(reply, self.downloads.show(id)),
-            Command::DownloadList(states, skip, reply) => {
-                answer(reply, Ok(self.downloads.list(&states, skip)));
-            }
-            Command::Peers(command) => self.peers.on_command(now(), command),
-            Command::PeerList(reply) => answer(reply, Ok(Box::new(self.peers.list()))),
-            Command::PeerShow(peer, reply) => {
-                answer(reply, self.peers.show_called(&peer).map(Box::new));
-            }
-            Command::RoomList(reply) => answer(reply, Ok(self.peers.rooms())),
-            Command::SessionEnded(session) => self.leases.release_all(session),
-        }
-        Ok(())
-    }
-
-    fn queue(&mut self, op: Op, reply: Reply<Queued>) -> Result<(), StoreError> {
-        let Op::Queue { address, ref datagram, expires, .. } = op else { return Ok(()) };
-        let then = Then::Queued { address, datagram: datagram.clone(), expires, reply };
-        self.submit_one(op, then)
-    }
-
     fn on_chat(&mut self, input: ChatInput) -> Result<(), StoreError> {
         let now = now();
         let (mut ops, mut then) = (Vec::new(), Vec::new());
@@ -426,15 +353,4 @@ impl Hub {
 /// Answers, if the asker is still there.
 fn answer<T>(reply: Reply<T>, result: Result<T, Error>) {
     let _ = reply.send(result);
-}
-
-/// What was asked for and who waits for it; where it is refused, tells so and gives nothing.
-fn granted<T, R>(permission: Result<T, Error>, reply: Reply<R>) -> Option<(T, Reply<R>)> {
-    match permission {
-        Ok(granted) => Some((granted, reply)),
-        Err(error) => {
-            answer(reply, Err(error));
-            None
-        }
-    }
 }

@@ -198,7 +198,7 @@ fn issue(key: &[u8]) -> Result<Vec<u8>, String> {
     let say = |error: rcgen::Error| error.to_string();
     let key = PrivatePkcs8KeyDer::from(key);
     let key = KeyPair::from_pkcs8_der_and_sign_algo(&key, &PKCS_ECDSA_P256_SHA256).map_err(say)?;
-    let mut params = CertificateParams::default();
+    let mut params = CertificateParams::default(); // valid from 1975 to 4096
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "netkit");
     Ok(params.self_signed(&key).map_err(say)?.der().to_vec())

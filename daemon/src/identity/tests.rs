@@ -2,6 +2,8 @@
 //! of it.
 
 use super::*;
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, ClientConnection, ServerConnection};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use tempfile::TempDir;
@@ -145,4 +147,82 @@ fn the_id_is_the_hash_of_the_key_and_not_of_the_certificate() {
         assert_eq!(tls::peer_id(&CertificateDer::from(certificate)).unwrap(), identity.id());
     }
     assert!(tls::peer_id(&CertificateDer::from(vec![0x30, 0])).is_err());
+}
+
+/// A handshake in memory; whom each side saw.
+fn handshake(client: ClientConfig, server: &Identity) -> Result<(PeerId, PeerId), rustls::Error> {
+    let server = tls::server_config(server, b"x").unwrap();
+    let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+    let mut client = ClientConnection::new(Arc::new(client), tls::SERVER_NAME.try_into().unwrap()).unwrap();
+    while client.is_handshaking() || server.is_handshaking() {
+        let mut bytes = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut bytes).unwrap();
+        }
+        while !bytes.is_empty() {
+            let taken = server.read_tls(&mut bytes.as_slice()).unwrap();
+            bytes.drain(..taken);
+            server.process_new_packets()?;
+        }
+        while server.wants_write() {
+            server.write_tls(&mut bytes).unwrap();
+        }
+        while !bytes.is_empty() {
+            let taken = client.read_tls(&mut bytes.as_slice()).unwrap();
+            bytes.drain(..taken);
+            client.process_new_packets()?;
+        }
+    }
+    let seen = |certificates: Option<&[CertificateDer<'_>]>| tls::peer_id(&certificates.unwrap()[0]).unwrap();
+    Ok((seen(client.peer_certificates()), seen(server.peer_certificates())))
+}
+
+#[test]
+fn both_sides_prove_who_they_are() {
+    let ((_, ours), (_, theirs)) = (made(), made());
+    let client = tls::client_config(&ours, b"x").unwrap();
+    assert_eq!(handshake(client, &theirs), Ok((theirs.id(), ours.id())));
+}
+
+#[test]
+fn dates_mean_nothing() {
+    let (dir, first) = made();
+    let key = KeyPair::try_from(fs::read(dir.path().join(KEY)).unwrap()).unwrap();
+    let mut params = CertificateParams::default();
+    params.not_before = rcgen::date_time_ymd(1980, 1, 1);
+    params.not_after = rcgen::date_time_ymd(1980, 1, 2);
+    fs::write(dir.path().join(CERTIFICATE), params.self_signed(&key).unwrap().der()).unwrap();
+    let expired = load(&dir).unwrap();
+    assert_eq!(expired.id(), first.id());
+    let (_, other) = made();
+    let client = tls::client_config(&expired, b"x").unwrap();
+    assert_eq!(handshake(client, &other), Ok((other.id(), first.id())));
+    let client = tls::client_config(&other, b"x").unwrap();
+    assert_eq!(handshake(client, &expired), Ok((first.id(), other.id())));
+}
+
+#[test]
+fn anothers_certificate_proves_nothing() {
+    let ((_, thief), (_, victim), (_, server)) = (made(), made(), made());
+    let stolen =
+        CertifiedKey::new(victim.certified_key().cert.clone(), Arc::clone(&thief.certified_key().key));
+    let resolver = Arc::new(SingleCertAndKey::from(stolen));
+    let mut client = tls::client_config(&thief, b"x").unwrap();
+    client.client_auth_cert_resolver = Arc::<SingleCertAndKey>::clone(&resolver);
+    handshake(client, &server).unwrap_err();
+    let honest = tls::client_config(&server, b"x").unwrap();
+    let mut lying = tls::server_config(&thief, b"x").unwrap();
+    lying.cert_resolver = resolver;
+    let mut lying = ServerConnection::new(Arc::new(lying)).unwrap();
+    let mut honest = ClientConnection::new(Arc::new(honest), tls::SERVER_NAME.try_into().unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    honest.write_tls(&mut bytes).unwrap();
+    lying.read_tls(&mut bytes.as_slice()).unwrap();
+    lying.process_new_packets().unwrap();
+    bytes.clear();
+    while lying.wants_write() {
+        lying.write_tls(&mut bytes).unwrap();
+    }
+    honest.read_tls(&mut bytes.as_slice()).unwrap();
+    honest.process_new_packets().unwrap_err();
 }

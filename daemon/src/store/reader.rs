@@ -4,7 +4,7 @@
 use super::{Entry, StoreError};
 use crate::limits;
 use netkit_proto::ids::Seq;
-use netkit_proto::rpc::event::Filter;
+use netkit_proto::rpc::filter::Filter;
 use netkit_proto::time::Timestamp;
 use rusqlite::Connection;
 use std::sync::Arc;

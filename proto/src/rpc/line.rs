@@ -3,13 +3,13 @@
 /// What [`LineBuffer::next_line`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// A line without its `\n` or `\r\n`; never blank.
+    /// A line without its `\n` or `\r\n`; never blank, unless blank ones were asked for.
     Complete(Vec<u8>),
     /// A line was longer than the maximum. It is skipped up to its newline.
     TooLong,
 }
 
-/// Collects bytes and gives them back as lines. Blank lines are passed over.
+/// Collects bytes and gives them back as lines. Blank lines are passed over, unless asked for.
 #[derive(Debug)]
 pub struct LineBuffer {
     bytes: Vec<u8>,
@@ -20,13 +20,28 @@ pub struct LineBuffer {
     max: usize,
     /// Inside a line that was too long.
     skipping: bool,
+    keeps_blank: bool,
 }
 
 impl LineBuffer {
     /// A buffer for lines of at most `max` bytes, newline not counted.
     #[must_use]
     pub fn new(max: usize) -> LineBuffer {
-        LineBuffer { bytes: Vec::new(), start: 0, searched: 0, max, skipping: false }
+        LineBuffer { bytes: Vec::new(), start: 0, searched: 0, max, skipping: false, keeps_blank: false }
+    }
+
+    /// The same, giving blank lines, too.
+    #[must_use]
+    pub fn with_blank_lines(mut self) -> LineBuffer {
+        self.keeps_blank = true;
+        self
+    }
+
+    /// Ends a last line that has no newline.
+    pub fn end(&mut self) {
+        if self.bytes.len() > self.start || self.skipping {
+            self.push(b"\n");
+        }
     }
 
     /// Appends what was read. Call [`LineBuffer::next_line`] until it gives nothing before pushing more, so that
@@ -63,7 +78,7 @@ impl LineBuffer {
             } else if line.len() > self.max {
                 Some(Line::TooLong)
             } else {
-                (!line.trim_ascii().is_empty()).then(|| Line::Complete(line.to_vec()))
+                (self.keeps_blank || !line.trim_ascii().is_empty()).then(|| Line::Complete(line.to_vec()))
             };
             self.start = end + 1;
             self.searched = self.start;
@@ -107,6 +122,17 @@ mod tests {
             }
             assert_eq!(found, expected, "in chunks of {cut}");
         }
+    }
+
+    #[test]
+    fn blank_lines_and_the_last_one_come_where_they_are_asked_for() {
+        let mut buffer = LineBuffer::new(8).with_blank_lines();
+        buffer.push(b"\n a\r\n\r\nlast");
+        assert_eq!(lines(&mut buffer), [complete(""), complete(" a"), complete("")]);
+        buffer.end();
+        assert_eq!(lines(&mut buffer), [complete("last")]);
+        buffer.end();
+        assert_eq!(lines(&mut buffer), []);
     }
 
     #[test]

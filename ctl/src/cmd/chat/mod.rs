@@ -13,7 +13,8 @@ use crate::exit::{Exit, Failure, Outcome};
 use netkit_proto::chat::plain::is_bye;
 use netkit_proto::name::Destination;
 use netkit_proto::rpc::call::PeersShow;
-use netkit_proto::rpc::event::{Event, Filter};
+use netkit_proto::rpc::event::Event;
+use netkit_proto::rpc::filter::Filter;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 

@@ -11,6 +11,7 @@ mod tests;
 
 pub(crate) use settings::Args;
 
+use crate::address::is_plain;
 use crate::client::Client;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
@@ -20,6 +21,8 @@ use crate::output::{Out, say, tell};
 use crate::time::now;
 use crate::wait::Signals;
 use netkit_proto::ids::Epoch;
+use netkit_proto::rpc::call::PeersShow;
+use netkit_proto::rpc::code::Kind;
 use netkit_proto::rpc::event::{Event, Record};
 use position::Position;
 use serde_json::value::RawValue;
@@ -30,11 +33,28 @@ use std::time::{Duration, Instant};
 
 /// Prints what the flags ask for.
 pub(crate) fn run(context: &Context, args: Args) -> Outcome {
-    let settings = settings::resolve(args, context.json, &now())?;
+    let mut settings = settings::resolve(args, context.json, &now())?;
     let sink = Sink::new(Out::stdout(), &settings);
     let signals =
         Signals::catch().map_err(|e| Failure::new(Exit::Failed, format!("catching signals: {e}")))?;
-    Tail::new(context.socket.clone(), context.connect()?, settings, sink, signals).run()
+    let mut client = context.connect()?;
+    if let Some(peer) = &mut settings.filter.peer {
+        *peer = as_events_name_it(&mut client, peer)?;
+    }
+    Tail::new(context.socket.clone(), client, settings, sink, signals).run()
+}
+
+/// What netkitd calls a peer now. One that it does not know may be in the log all the same; of one that could be several
+/// nothing is printed.
+fn as_events_name_it(client: &mut Client, peer: &str) -> Outcome<String> {
+    if is_plain(peer) || peer.starts_with('@') {
+        return Ok(peer.to_owned());
+    }
+    match client.call(&PeersShow { peer: peer.to_owned() }) {
+        Ok(found) => Ok(found.peer),
+        Err(CallError::Answer(error)) if error.kind() != Kind::Refused => Ok(peer.to_owned()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Why a tail ended as it should.

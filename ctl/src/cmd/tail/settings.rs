@@ -1,12 +1,13 @@
 //! The flags of `tail` and what they mean. Nothing else in `tail` sees flags.
 
 use crate::address::filter_of;
+use crate::cmd::rooms::parse_room;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::format::Format;
 use crate::time::{parse_duration, parse_when};
 use jiff::Zoned;
-use netkit_proto::name::CursorName;
-use netkit_proto::rpc::event::Filter;
+use netkit_proto::name::{CursorName, PeerName};
+use netkit_proto::rpc::filter::Filter;
 use regex::Regex;
 use std::time::Duration;
 
@@ -15,15 +16,18 @@ use std::time::Duration;
 #[command(after_help = "\
 Examples:
   netkitctl tail -f                                     the last 10, then what comes
-  netkitctl tail -S 2h -p 10.0.0.9 -g 'backup (done|failed)'
+  netkitctl tail -S 2h -p bob -g 'backup (done|failed)'
+  netkitctl tail -f -r ops --sent                       a room, and what we say there
   netkitctl tail -n 0 -C 1 -W 30 -o cat                 wait for one message, at most 30 s
   netkitctl tail -f --cursor bot --exec 'netkitctl send \"$NETKIT_PEER\" - || true'
 
 WHEN is 10m, \"2h ago\", today, yesterday, 08:00, 2026-11-23, \"2026-11-23 08:00\" or RFC 3339.
 A cursor is a place in the log with a name: the next tail with it goes on where this one ended.
-CMD gets the text on stdin, and NETKIT_SEQ, NETKIT_AT, NETKIT_KIND, NETKIT_PEER, NETKIT_ROOM,
-NETKIT_VERIFIED, NETKIT_ENCODING and NETKIT_BYE in its environment. Where it fails, tail ends and the
-message comes again; a command that must not be stopped by one ends with: || true")]
+A ? marks a message without proof of its sender, [new] one of a box that nobody here knows yet.
+CMD gets the text on stdin, and NETKIT_SEQ, NETKIT_AT, NETKIT_KIND, NETKIT_PEER, NETKIT_ID, NETKIT_TRUST
+(new, known, trusted), NETKIT_ROOM, NETKIT_VERIFIED, NETKIT_ENCODING and NETKIT_BYE in its environment.
+Where it fails, tail ends and the message comes again; a command that must not be stopped by one ends
+with: || true")]
 pub(crate) struct Args {
     /// Wait for what comes
     #[arg(short, long)]
@@ -37,9 +41,12 @@ pub(crate) struct Args {
     /// Only what was stored before this time
     #[arg(short = 'U', long, value_name = "WHEN")]
     pub until: Option<String>,
-    /// Only from (and to) this peer: an address, or an address and port
+    /// Only from (and to) this peer: NAME, NAME~ID, an address, or an address and port
     #[arg(short, long)]
     pub peer: Option<String>,
+    /// Only what is said to this room; all: to everybody
+    #[arg(short, long, value_parser = parse_room)]
+    pub room: Option<PeerName>,
     /// Only messages whose text matches
     #[arg(short = 'g', long, value_name = "REGEX")]
     pub grep: Option<String>,
@@ -100,7 +107,7 @@ pub(crate) fn resolve(args: Args, json: bool, now: &Zoned) -> Outcome<Settings> 
     let filter = Filter {
         topics,
         peer: args.peer.as_deref().map(filter_of),
-        room: None,
+        room: args.room.map(|room| room.to_string()),
         after: when(args.since, "-S")?,
         until: when(args.until, "-U")?,
     };
@@ -154,6 +161,10 @@ mod tests {
         let settings =
             resolved(Args { sent: true, within: Some(Duration::from_secs(1)), ..Args::default() }).unwrap();
         assert_eq!(settings.filter.topics, ["message"]);
+        let room = parse_room("@ops").ok();
+        assert_eq!((&room, parse_room("a b").is_err()), (&parse_room("ops").ok(), true));
+        let of_room = resolved(Args { room, ..Args::default() }).unwrap();
+        assert_eq!(of_room.filter.room.as_deref(), Some("ops"));
         assert!(settings.follow);
         for args in [
             Args { since: Some("soon".into()), ..Args::default() },

@@ -77,6 +77,8 @@ impl Sink {
 struct Members {
     kind: String,
     peer: String,
+    id: String,
+    trust: String,
     room: String,
     verified: bool,
     encoding: String,
@@ -95,6 +97,8 @@ fn run_command(command: &str, record: &Record, raw: &RawValue) -> Outcome {
         .env("NETKIT_AT", record.at.to_string())
         .env("NETKIT_KIND", members.kind)
         .env("NETKIT_PEER", members.peer)
+        .env("NETKIT_ID", members.id)
+        .env("NETKIT_TRUST", members.trust)
         .env("NETKIT_ROOM", members.room)
         .env("NETKIT_VERIFIED", members.verified.to_string())
         .env("NETKIT_ENCODING", members.encoding)

@@ -165,3 +165,17 @@ fn another_log_is_started_anew() {
     fake.receive("three");
     assert_eq!(running.join().unwrap().1, "one\ntwo\nthree\n");
 }
+
+#[test]
+fn a_peer_is_filtered_by_what_netkitd_calls_it() {
+    let fake = Fake::with(&[]);
+    fake.state().add_peer("bob", serde_json::json!({ "peer": "bob~bbbbbb" }));
+    let mut client = Client::connect(&fake.socket()).unwrap();
+    for (typed, expected) in
+        [("bob", "bob~bbbbbb"), ("carol", "carol"), ("@ops", "@ops"), ("udp://10.0.0.9", "udp://10.0.0.9")]
+    {
+        assert_eq!(as_events_name_it(&mut client, typed).unwrap(), expected);
+    }
+    fake.state().add_peer("bob", serde_json::json!({ "peer": "bob~cccccc" }));
+    assert_eq!(as_events_name_it(&mut client, "bob").unwrap_err().exit, Exit::Refused);
+}

@@ -153,6 +153,8 @@ pub(super) enum Answer {
     Accept,
     /// It must show first that its address is its own.
     Prove,
+    /// It is not answered, and asks again by itself.
+    Later,
     Refuse,
 }
 
@@ -163,8 +165,10 @@ impl Greetings {
         let own = waiting.get(&address).copied().unwrap_or(0);
         // Who forges addresses gets half of what an address may have, and a part of all: the rest is for those who don't.
         let is_crowded = all >= limits::GREETINGS_UNPROVEN || own >= limits::GREETINGS_PER_ADDRESS / 2;
-        if all >= limits::GREETINGS || own >= limits::GREETINGS_PER_ADDRESS {
+        if own >= limits::GREETINGS_PER_ADDRESS {
             Answer::Refuse
+        } else if all >= limits::GREETINGS {
+            Answer::Later
         } else if is_crowded && !is_proven {
             Answer::Prove
         } else {
@@ -207,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_callers_must_prove_their_addresses_and_too_many_are_refused() {
+    fn many_callers_must_prove_their_addresses_and_too_many_have_to_wait() {
         let greetings = Arc::new(Greetings::default());
         let address = |n: usize| IpAddr::from([10, 0, (n / 250) as u8, (n % 250) as u8]);
         let own: Vec<_> = (0..limits::GREETINGS_PER_ADDRESS / 2)
@@ -236,6 +240,7 @@ mod tests {
             all.push(greetings.enter(address(all.len())));
         }
         assert_eq!((all.len(), greetings.len()), (limits::GREETINGS, limits::GREETINGS));
+        assert_eq!(greetings.answer(address(all.len()), true), Answer::Later);
         drop(all);
         assert_eq!(greetings.len(), 0);
     }

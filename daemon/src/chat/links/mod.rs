@@ -157,12 +157,15 @@ impl Links {
     fn on_incoming(self: &Arc<Links>, incoming: Incoming, tasks: &mut Tasks) {
         let address = canonical(incoming.remote_address());
         let is_full = self.open().len() + self.greetings.len() >= limits::LINKS;
-        let answer = self.greetings.answer(address.ip(), incoming.remote_address_validated());
+        let answer = match self.greetings.answer(address.ip(), incoming.remote_address_validated()) {
+            _ if is_full => Answer::Refuse,
+            answer => answer,
+        };
         match answer {
-            Answer::Prove if !is_full && incoming.may_retry() => {
+            Answer::Prove if incoming.may_retry() => {
                 let _ = incoming.retry(); // it is what `may_retry` says
             }
-            Answer::Accept if !is_full => {
+            Answer::Accept => {
                 let (links, greeting) = (Arc::clone(self), self.greetings.enter(address.ip()));
                 tasks.spawn(async move {
                     let welcome = timeout(limits::GREETING, links.welcome(incoming, address));
@@ -174,7 +177,11 @@ impl Links {
                     welcomed?.ok()?.map(|greeted| (Box::new(greeted), None))
                 });
             }
-            _ => {
+            Answer::Later => {
+                self.counters.quic_refused.fetch_add(1, Relaxed);
+                Incoming::ignore(incoming);
+            }
+            Answer::Prove | Answer::Refuse => {
                 self.counters.quic_refused.fetch_add(1, Relaxed);
                 incoming.refuse();
             }

@@ -47,7 +47,9 @@ pub(super) fn start(shared: Arc<SharedSocket>, identity: &Identity) -> io::Resul
         .min_reset_interval(limits::RESET_INTERVAL)
         // Without its fixed bit a packet could not be told from binary.
         .grease_quic_bit(false)
-        .supported_versions(vec![VERSION]);
+        .supported_versions(vec![VERSION])
+        .max_udp_payload_size(limits::QUIC_PACKET)
+        .map_err(io::Error::other)?;
     let abstract_socket = Arc::clone(&socket);
     let endpoint = Endpoint::new_with_abstract_socket(
         config,

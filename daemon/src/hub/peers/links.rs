@@ -32,7 +32,7 @@ impl Peers {
                 self.on_up(now, instant, Up { link, peer, address, dial, hello });
             }
             LinkReport::Rooms(link, rooms) => {
-                if let Some(peer) = self.linked(link) {
+                if let Some(peer) = self.linked(link).filter(|peer| peer.row.rooms != rooms) {
                     peer.row.rooms = rooms;
                     let row = peer.row.clone();
                     self.note(vec![Op::PeerSet(Box::new(row))]);

@@ -133,6 +133,8 @@ pub(super) struct Peers {
     /// Letters in all, and the bytes of their texts.
     queued: usize,
     queued_bytes: usize,
+    /// Known and trusted peers, and strangers, when they were counted last.
+    counted: (u64, u64),
     pub steps: Vec<Step>,
     pub orders: VecDeque<LinkOrder>,
 }
@@ -163,6 +165,7 @@ impl Peers {
             rooms,
             queued: 0,
             queued_bytes: 0,
+            counted: (0, 0),
             steps: Vec::new(),
             orders: VecDeque::new(),
         };
@@ -271,6 +274,7 @@ impl Peers {
     pub(super) fn on_tick(&mut self, now: Timestamp, instant: Instant) {
         self.expire(now);
         self.dial(instant);
+        self.count();
     }
 
     fn note(&mut self, ops: Vec<Op>) {

@@ -104,15 +104,16 @@ impl Peers {
         RoomList { rooms: members.into_iter().map(room).collect() }
     }
 
-    /// See [`PeerCounts`].
-    pub(in crate::hub) fn counts(&self) -> PeerCounts {
+    /// Counts anew what is told in [`PeerCounts`]; now and then, since it looks at each.
+    pub(super) fn count(&mut self) {
         let count =
             |is: fn(Trust) -> bool| self.peers.values().filter(|peer| is(peer.row.trust)).count() as u64;
-        PeerCounts {
-            linked: self.links.len() as u64,
-            known: count(|trust| trust >= Trust::Known),
-            new: count(|trust| trust == Trust::New),
-            queued: self.queued as u64,
-        }
+        self.counted = (count(|trust| trust >= Trust::Known), count(|trust| trust == Trust::New));
+    }
+
+    /// See [`PeerCounts`].
+    pub(in crate::hub) fn counts(&self) -> PeerCounts {
+        let (known, new) = self.counted;
+        PeerCounts { linked: self.links.len() as u64, known, new, queued: self.queued as u64 }
     }
 }

@@ -11,7 +11,8 @@ use netkit_proto::rpc::call::{
     Empty, EventsPosition, EventsRead, EventsSubscribe, EventsUnsubscribe, Page, Position, Subscribed,
 };
 use netkit_proto::rpc::code::{Error, Kind};
-use netkit_proto::rpc::event::{Filter, Record};
+use netkit_proto::rpc::event::Record;
+use netkit_proto::rpc::filter::Filter;
 use std::sync::Arc;
 
 const DEFAULT_LIMIT: u32 = 100;

@@ -1,7 +1,8 @@
 //! `events.*`: reading and following the log.
 
 use crate::ids::{Epoch, Seq};
-use crate::rpc::event::{Filter, Record};
+use crate::rpc::event::Record;
+use crate::rpc::filter::Filter;
 use serde::{Deserialize, Serialize};
 
 super::plain_data! {

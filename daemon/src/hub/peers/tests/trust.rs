@@ -1,0 +1,212 @@
+//! Who is known, who is let in, and who is looked for.
+
+use super::*;
+
+#[test]
+fn a_stranger_never_gets_what_is_meant_for_a_known_peer() {
+    let mut me = Box5::new();
+    me.up(1, 9, "bob");
+    me.trust("bob");
+    me.report(LinkReport::Down(1, Parting::Stopping));
+    me.up(2, 8, "bob");
+    assert_eq!(me.closed(), [(2, Parting::Blocked)]);
+    let refused = |event: &&Event| matches!(event, Event::PeerRefused { id: who, .. } if *who == id(8));
+    assert_eq!(me.events.iter().filter(refused).count(), 1);
+    me.up(3, 8, "bob");
+    assert_eq!(me.events.iter().filter(refused).count(), 1, "told once");
+    me.send("bob", "for bob").unwrap();
+    assert_eq!((me.said(2), me.said(3)), (vec![], vec![]));
+    assert_eq!(me.peers.show(id(9)).unwrap().queued, 1);
+    // Where both are right, each is named with its id.
+    me.trust(&id(8).to_string());
+    assert_eq!(me.send("bob", "whom?").unwrap_err().kind(), Kind::Refused);
+    let route = Route::Peer { name: name("bob"), prefix: Some(id(8).short()) };
+    me.send_to(route, "you", None).unwrap();
+    assert_eq!(me.peers.show(id(8)).unwrap().queued, 1);
+    assert_eq!(me.peers.label(id(8)), format!("bob~{}", id(8).short()));
+}
+
+#[test]
+fn a_known_peer_may_take_another_name() {
+    let mut me = Box5::new();
+    me.up(1, 9, "bob");
+    me.trust("bob");
+    me.up(2, 9, "robert");
+    assert_eq!(me.peers.label(id(9)), "robert");
+    assert_eq!(me.send("bob", "x").unwrap_err().kind(), Kind::NotFound);
+    me.send("robert", "x").unwrap();
+}
+
+#[test]
+fn who_is_sent_something_by_name_is_known_from_then_on() {
+    let mut me = Box5::new();
+    let found = Sighting::Seen { peer: id(9), name: name("bob"), addresses: vec![at(9)] };
+    me.peers.on_sighting(me.now, me.instant, found);
+    me.pass(Duration::ZERO);
+    assert_eq!(me.dialled().len(), 0, "strangers are not looked for");
+    me.send("bob", "hi").unwrap();
+    assert_eq!(me.peers.show(id(9)).unwrap().trust, Trust::Known);
+    assert!(me.events.iter().any(|event| matches!(event, Event::PeerKnown(_))));
+    me.pass(Duration::ZERO);
+    let (dial, ..) = me.dialled()[0].clone();
+    me.up_as(1, 9, "bob", Some(dial), 1);
+    me.report(LinkReport::Stored(1, 0));
+    assert_eq!(me.said(1), ["hi"]);
+}
+
+#[test]
+fn an_announcement_is_believed_of_nobody_that_is_known() {
+    let mut me = Box5::new();
+    me.up(1, 9, "bob");
+    me.trust("bob");
+    let claim = Sighting::Seen { peer: id(9), name: name("eve"), addresses: vec![at(66)] };
+    me.peers.on_sighting(me.now, me.instant, claim);
+    assert_eq!(me.peers.label(id(9)), "bob");
+    let claim = Sighting::Seen { peer: id(66), name: name("bob"), addresses: vec![at(66)] };
+    me.peers.on_sighting(me.now, me.instant, claim);
+    assert_eq!(me.peers.find("bob").unwrap(), id(9));
+    me.peers.on_sighting(me.now, me.instant, Sighting::Gone(id(66)));
+    assert!(me.peers.show(id(66)).is_err(), "a stranger that only announced itself is forgotten");
+}
+
+#[test]
+fn messages_of_strangers_are_refused_where_only_known_peers_are_heard() {
+    let mut config = Config::from_text("");
+    config.chat.accept = Accept::Known;
+    let mut me = Box5::with(&config, LoadedPeers::default());
+    me.up(1, 9, "bob");
+    me.say(1, 1..=2);
+    let refused = std::mem::take(&mut me.orders);
+    assert_eq!(refused.iter().filter(|order| matches!(order, LinkOrder::Refused(1, ..))).count(), 2);
+    assert!(me.received().is_empty());
+    // Trusted, it gets a new link, on which it says what was not refused.
+    me.trust("bob");
+    assert_eq!(me.closed(), [(1, Parting::Renewed)]);
+    me.report(LinkReport::Down(1, Parting::Renewed));
+    me.up(2, 9, "bob");
+    me.say(2, 3..=3);
+    assert_eq!(me.received(), ["t3"]);
+    me.peers.on_config(&config, me.instant);
+    assert!(me.closed().is_empty());
+}
+
+#[test]
+fn who_is_blocked_is_let_go_and_not_let_in() {
+    let mut me = Box5::new();
+    me.up(1, 9, "bob");
+    me.trust("bob");
+    me.send("bob", "x").unwrap();
+    me.command(|reply| PeerCommand::Block("bob".into(), reply)).unwrap();
+    assert_eq!(me.closed(), [(1, Parting::Blocked)]);
+    assert_eq!(me.peers.queued, 0);
+    me.report(LinkReport::Down(1, Parting::Blocked));
+    me.up(2, 9, "bob");
+    assert_eq!(me.closed(), [(2, Parting::Blocked)]);
+    assert_eq!(me.send("bob", "x").unwrap_err().kind(), Kind::Refused);
+    me.pass(Duration::from_secs(100));
+    assert!(me.dialled().is_empty());
+}
+
+#[test]
+fn a_flood_of_a_stranger_ends_its_link_and_loses_nothing() {
+    let mut me = Box5::new();
+    me.up(1, 9, "eve");
+    let burst = u64::from(limits::STRANGER_BURST);
+    me.say(1, 1..=burst + 100);
+    assert_eq!(me.closed(), [(1, Parting::Busy)]);
+    assert_eq!(me.received().len() as u64, burst);
+    me.report(LinkReport::Down(1, Parting::Busy));
+    me.pass(Duration::from_secs(10));
+    me.up(2, 9, "eve");
+    assert_eq!(me.stored(2), Some(burst));
+    me.say(2, burst + 1..=burst + 100);
+    assert_eq!(me.received().len() as u64, burst + 100);
+}
+
+#[test]
+fn strangers_are_bounded() {
+    let mut me = Box5::new();
+    for n in 0..=limits::STRANGERS as u8 {
+        me.up(u64::from(n), 100 + n, &format!("s{n}"));
+    }
+    assert_eq!(me.closed(), [(limits::STRANGERS as u64, Parting::Busy)]);
+}
+
+#[test]
+fn an_added_host_is_known_and_nobody_else_is_taken_for_it() {
+    let mut me = Box5::new();
+    me.command(|reply| PeerCommand::Add("10.0.0.9".parse().unwrap(), reply)).unwrap();
+    let dialled = me.dialled();
+    assert_eq!(dialled.len(), 1);
+    me.up_as(1, 9, "bob", Some(dialled[0].0), 1);
+    let shown = me.peers.show(id(9)).unwrap();
+    assert_eq!((shown.trust, shown.peer.as_str()), (Trust::Known, "bob"));
+    assert_eq!(me.peers.list().hosts[0].id, Some(id(9)));
+    me.report(LinkReport::Down(1, Parting::Lost(String::new())));
+    me.pass(Duration::from_secs(1));
+    // Both ways to it ask for the same one.
+    let dialled = me.dialled();
+    assert!(!dialled.is_empty() && dialled.iter().all(|(_, peer, _)| *peer == Some(id(9))), "{dialled:?}");
+    let another = crate::hub::links::DialFailure::Another(id(66));
+    for (dial, ..) in dialled {
+        let failures = vec![(at(9), another.clone())];
+        me.report(LinkReport::DialFailed { dial, failures, unresolved: None });
+    }
+    let refused: Vec<&Event> =
+        me.events.iter().filter(|event| matches!(event, Event::PeerRefused { .. })).collect();
+    assert!(matches!(refused[..], [Event::PeerRefused { id: who, .. }] if *who == id(66)), "{refused:?}");
+    assert!(me.peers.list().hosts[0].trouble.as_ref().unwrap().contains("peers remove"));
+}
+
+#[test]
+fn pauses_between_tries_grow_until_the_peer_is_seen() {
+    let mut me = Box5::new();
+    me.up(1, 9, "bob");
+    me.trust("bob");
+    me.report(LinkReport::Down(1, Parting::Stopping));
+    let mut waited = Vec::new();
+    for _ in 0..8 {
+        let mut steps = 0;
+        let dial = loop {
+            me.pass(Duration::from_millis(100));
+            if let [(dial, ..)] = me.dialled()[..] {
+                break dial;
+            }
+            steps += 1;
+            assert!(steps < 1000);
+        };
+        waited.push(steps);
+        me.report(LinkReport::DialFailed { dial, failures: vec![], unresolved: None });
+    }
+    assert_eq!(waited[0], 0, "at once");
+    assert!(waited[7] > 200 && waited[7] <= 375, "{waited:?}");
+    let seen = Sighting::Seen { peer: id(9), name: name("bob"), addresses: vec![at(10)] };
+    me.peers.on_sighting(me.now, me.instant, seen);
+    me.pass(Duration::ZERO);
+    assert_eq!(me.dialled()[0].2, [at(10), at(9)], "where it was seen, then where it was");
+}
+
+#[test]
+fn who_is_removed_may_come_back_as_a_stranger() {
+    let mut me = Box5::new();
+    me.up(1, 9, "bob");
+    me.trust("bob");
+    me.send("bob", "x").unwrap();
+    me.command(|reply| PeerCommand::Remove("bob".into(), reply)).unwrap();
+    assert_eq!(me.closed(), [(1, Parting::Renewed)]);
+    assert_eq!((me.peers.queued, me.peers.queued_bytes), (0, 0));
+    assert!(me.events.iter().any(|event| matches!(event, Event::Refused { .. })), "what waited is given up");
+    me.report(LinkReport::Down(1, Parting::Renewed));
+    me.up(2, 9, "bob");
+    assert_eq!(me.peers.show(id(9)).unwrap().trust, Trust::New);
+}
+
+#[test]
+fn a_whole_id_must_be_the_peers() {
+    let mut me = Box5::new();
+    me.up(1, 9, "bob");
+    let wrong = me.command(|reply| PeerCommand::Trust("bob".into(), Some(id(8)), reply));
+    assert_eq!(wrong.unwrap_err().kind(), Kind::Refused);
+    let shown = me.command(|reply| PeerCommand::Trust("bob".into(), Some(id(9)), reply)).unwrap();
+    assert_eq!(shown.trust, Trust::Trusted);
+}
