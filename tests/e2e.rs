@@ -42,8 +42,20 @@ mod files_crowd;
 mod files_shown;
 /// `netkitctl ip`: addresses, networks, and this machine.
 mod ip;
+/// Messages between linked boxes: delivered, in order, whoever is away meanwhile.
+mod peers;
+/// Links through kill -9, restarts, full disks and replaced logs.
+mod peers_crash;
 /// `netkitctl peers` and `rooms`, and what waits for peers.
 mod peers_ctl;
+/// Who a box is: made once, kept private, never on two machines.
+mod peers_identity;
+/// Rooms: who hears, and each member's receipt.
+mod peers_rooms;
+/// Who is let in, whose messages are taken, who is not who it says.
+mod peers_trust;
+/// What others see of a link.
+mod peers_wire;
 /// Chat with plain peers: the tutorial's, netcat, hostile ones.
 mod plain;
 /// `netkitctl port`: names, ranges, who has a port, what comes of connecting.

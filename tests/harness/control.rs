@@ -23,6 +23,25 @@ impl Control {
         Control { stream: BufReader::new(stream), last_id: 0, notified: Vec::new() }
     }
 
+    /// A session, where there is a netkitd.
+    pub fn try_connect(path: &Path) -> Option<Control> {
+        let stream = UnixStream::connect(path).ok()?;
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        Some(Control { stream: BufReader::new(stream), last_id: 0, notified: Vec::new() })
+    }
+
+    /// Sends bytes; `None` where netkitd went away.
+    pub fn try_send(&mut self, bytes: &[u8]) -> Option<()> {
+        self.stream.get_mut().write_all(bytes).ok()
+    }
+
+    /// The next line; `None` where netkitd went away.
+    pub fn try_line(&mut self) -> Option<Value> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).ok().filter(|&read| read > 0)?;
+        serde_json::from_str(&line).ok()
+    }
+
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) {
         self.stream.get_mut().write_all(bytes).unwrap();
