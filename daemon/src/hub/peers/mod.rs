@@ -15,6 +15,7 @@ pub use ask::PeerCommand;
 pub use view::PeerCounts;
 
 use super::answer;
+use super::commit::Step;
 use super::handle::{Queued, Reply};
 use super::links::{DialId, Introduction, LinkId, LinkOrder};
 use crate::config::{Accept, Config};
@@ -31,15 +32,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
-
-/// What is to be committed, and what follows.
-#[derive(Debug)]
-pub(super) struct Step {
-    pub ops: Vec<Op>,
-    pub follow: Follow,
-    /// Somebody waits for it, and is told where it fails; else it must succeed.
-    pub is_asked: bool,
-}
 
 /// What follows when the last op of a step is committed.
 #[derive(Debug)]
@@ -135,7 +127,7 @@ pub(super) struct Peers {
     queued_bytes: usize,
     /// Known and trusted peers, and strangers, when they were counted last.
     counted: (u64, u64),
-    pub steps: Vec<Step>,
+    pub steps: Vec<Step<Follow>>,
     pub orders: VecDeque<LinkOrder>,
 }
 
