@@ -10,6 +10,8 @@ mod harness;
 mod chat;
 /// The control socket in JSON-RPC, with and without netkitctl.
 mod control;
+/// Who is found on a LAN by multicast DNS, and beside whom.
+mod discovery;
 /// What a download brings, from servers of every kind, and how it is checked.
 mod downloads;
 /// Those who ask something of the download queue: several at once, the same twice, what does not fit.

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 /// What a box is to be like.
 #[derive(Default)]
 pub struct NodeBuilder {
+    name: Option<String>,
     control: String,
     chat: String,
     files: String,
@@ -22,6 +23,12 @@ pub struct NodeBuilder {
 }
 
 impl NodeBuilder {
+    /// Another name than `box`.
+    pub fn name(mut self, name: &str) -> NodeBuilder {
+        self.name = Some(name.to_owned());
+        self
+    }
+
     /// Lines of `[control]`.
     pub fn control(mut self, lines: &str) -> NodeBuilder {
         self.control = lines.to_owned();
@@ -46,7 +53,7 @@ impl NodeBuilder {
         self
     }
 
-    /// Further sections.
+    /// Further sections. Without a word of `[discovery]` there is none: the box must not be found by the LAN around.
     pub fn sections(mut self, text: &str) -> NodeBuilder {
         self.rest = text.to_owned();
         self
@@ -83,10 +90,13 @@ impl NodeBuilder {
                 downloads.push_str(&format!("{key} = {value}\n"));
             }
         }
+        let name = self.name.unwrap_or_else(|| "box".into());
+        let is_told = self.rest.contains("[discovery]");
+        let discovery = if is_told { "" } else { "[discovery]\nmdns = false\n" };
         let text = format!(
-            "[node]\nname = \"box\"\nstate_dir = \"{state}\"\n[control]\nsocket = \"{}\"\n{}\n\
+            "[node]\nname = \"{name}\"\nstate_dir = \"{state}\"\n[control]\nsocket = \"{}\"\n{}\n\
              [chat]\nlisten = \"{}\"\n{}\n[files]\nlisten = \"127.0.0.1:0\"\n{}\n\
-             {}\n{}\n",
+             {}\n{}\n{discovery}",
             at("netkitd.sock"),
             self.control,
             self.listen.unwrap_or("127.0.0.1:0"),
