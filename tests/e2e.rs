@@ -10,6 +10,8 @@ mod harness;
 mod chat;
 /// The control socket in JSON-RPC, with and without netkitctl.
 mod control;
+/// Who is found on a LAN by multicast DNS, and beside whom.
+mod discovery;
 /// What a download brings, from servers of every kind, and how it is checked.
 mod downloads;
 /// Those who ask something of the download queue: several at once, the same twice, what does not fit.
@@ -44,6 +46,8 @@ mod ip;
 mod peers;
 /// Links through kill -9, restarts, full disks and replaced logs.
 mod peers_crash;
+/// `netkitctl peers` and `rooms`, and what waits for peers.
+mod peers_ctl;
 /// Who a box is: made once, kept private, never on two machines.
 mod peers_identity;
 /// Rooms: who hears, and each member's receipt.

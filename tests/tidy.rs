@@ -15,6 +15,7 @@ const ROOMS: &[(u8, &str, &[&str])] = &[
     (2, "hub", &["config", "files", "identity", "store"]),
     (2, "logging", &["config"]),
     (3, "chat", &["config", "hub", "identity", "listen", "syscall"]),
+    (3, "discovery", &["config", "hub", "syscall"]),
     (3, "fetch", &["config", "files", "hub", "identity"]),
     (3, "rpc", &["config", "files", "hub", "logging", "syscall", "store"]),
     (3, "serve", &["config", "files", "hub", "identity", "listen"]),

@@ -3,6 +3,7 @@
 
 pub mod chat;
 pub mod config;
+pub mod discovery;
 pub mod fetch;
 pub mod files;
 pub mod hub;

@@ -79,8 +79,8 @@ pub const LINK_REFUSALS: usize = 16 * LINK_BATCH;
 pub const LINK_PULSE: Duration = Duration::from_secs(10);
 /// How long packets that only look like QUIC's are taken for it after a connection to their sender ended: a few round trips.
 pub const LINK_LINGER: Duration = Duration::from_secs(3);
-/// How long a link that ends may take to hand over what was said before.
-pub const LINK_FLUSH: Duration = Duration::from_secs(1);
+/// How long a link that ends may take to hand over what was said before: a megabyte over a slow radio link.
+pub const LINK_FLUSH: Duration = Duration::from_secs(2);
 /// Characters kept of a reason that a peer gives.
 pub const PEER_REASON: usize = 200;
 /// The least time between two log lines on peers' mistakes.
@@ -272,16 +272,47 @@ pub const SESSION_INPUT: usize = 16 << 10;
 /// How long a host name may take to resolve.
 pub const RESOLVE: Duration = Duration::from_secs(5);
 
+// --- discovery ---------------------------------------------------------------------------------------------
+
+/// Announced instances that are remembered: as many as [`PEERS`], which the hub has room for.
+pub const INSTANCES: usize = PEERS;
+/// Instances that say that they are the same peer: one has a box, and another one for a while after a new name.
+pub const INSTANCES_OF_PEER: usize = 4;
+/// Bytes of an instance's name: DNS has 255, each written with up to four where it is escaped.
+pub const INSTANCE_NAME: usize = 1020;
+/// How long the hub is told nothing of a peer after something was heard: what is said on several interfaces, by IPv4
+/// and IPv6, comes within this.
+pub const SIGHTING_PAUSE: Duration = Duration::from_millis(100);
+/// How often the hub is told of the same peer at most: each time it may be dialled.
+pub const SIGHTINGS_OF_PEER: Duration = Duration::from_secs(1);
+/// How long interfaces are left to settle after one changed,
+pub const INTERFACES_PAUSE: Duration = Duration::from_millis(300);
+/// and how often they are looked at where the kernel does not tell of changes.
+pub const INTERFACES_POLL: Duration = Duration::from_secs(10);
+/// How long the announcer looks at the interfaces each second after one changed.
+pub const ANNOUNCER_LOOKS: Duration = Duration::from_secs(3);
+/// Records and times that the announcer may hold, about 10 MB: a LAN of a thousand boxes takes a third of it. It has no
+/// bound of its own, so that it is ended where somebody makes it hold more.
+pub const ANNOUNCER_RECORDS: i64 = 50_000;
+/// How often that is looked at: in this time a flood takes some 100 MB at most.
+pub const DISCOVERY_TEND: Duration = Duration::from_secs(5);
+/// How long there is no discovery after it failed.
+pub const DISCOVERY_PAUSE: Duration = Duration::from_secs(60);
+/// How often it is noted that an announcement is left out.
+pub const DISCOVERY_NOTE: Duration = Duration::from_secs(10);
+
 // --- stopping ----------------------------------------------------------------------------------------------
 
 /// How long a session may take to hand over its last answers; less than [`STOP_EDGES`].
 pub const STOP_SESSION: Duration = Duration::from_secs(3);
 /// How long the edges may take to end.
 pub const STOP_EDGES: Duration = Duration::from_secs(5);
-/// How long all links may take to end; less than [`STOP_EDGES`].
-pub const STOP_LINKS: Duration = Duration::from_secs(2);
+/// How long all links may take to end: more than [`LINK_FLUSH`], less than [`STOP_EDGES`].
+pub const STOP_LINKS: Duration = Duration::from_secs(3);
 /// How long it is waited for late packets of connections that are closed, to answer them: a few round trips of a LAN.
 pub const STOP_QUIC: Duration = Duration::from_millis(200);
+/// How long the goodbye to the LAN may take.
+pub const STOP_DISCOVERY: Duration = Duration::from_millis(500);
 /// How long the last log lines may take.
 pub const STOP_LOG: Duration = Duration::from_secs(1);
 

@@ -4,6 +4,7 @@
 
 use crate::chat::{self, ChatPort, LinkEnds};
 use crate::config::{Changes, Config, Source};
+use crate::discovery;
 use crate::fetch;
 use crate::hub::handle::FileCounters;
 use crate::hub::links::Introduction;
@@ -117,6 +118,19 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
     on_fetch.worker_threads(limits::FETCH_WORKERS);
     let until = stop.clone();
     let mut fetch = spawn_edge("fetch", on_fetch, move || fetch::run(fetch_ends, until))?;
+    let me = discovery::Me {
+        peer: identity.id(),
+        name: config.borrow().node.name.clone(),
+        chat: chat_listen,
+        files: (!files_listen.ip().is_loopback()).then_some(files_listen.port()),
+    };
+    let discovery_ends = discovery::Ends { config: config.clone(), hub: ends.sightings, me };
+    let discovery = tokio::spawn(discovery::run(discovery_ends, stop.clone()));
+    let discovery = tokio::spawn(async move {
+        if let Err(error) = discovery.await {
+            tracing::error!(%error, "discovery ended; peers are found by other means");
+        }
+    });
     let links = LinkEnds {
         identity,
         orders: ends.link_orders,
@@ -179,6 +193,7 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
     let edges = async {
         sessions.wait().await;
         let file = control.await;
+        let _ = discovery.await; // after its goodbye
         if failure.is_none() {
             for (name, edge) in [("chat", chat), ("files", files), ("fetch", fetch)] {
                 match edge.await {

@@ -2,7 +2,8 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 /// Reads a socket option made of 32-bit numbers into `values`; how many bytes the kernel wrote, or would have.
 fn get(socket: BorrowedFd<'_>, option: libc::c_int, values: &mut [u32]) -> Result<usize, (io::Error, usize)> {
@@ -77,6 +78,30 @@ pub fn keep_freed_memory() {
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 8 << 20);
+    }
+}
+
+/// A descriptor that tokio waits for, of a kind that it has no type for.
+#[derive(Debug)]
+pub struct Waited(AsyncFd<OwnedFd>);
+
+impl Waited {
+    /// Takes a descriptor that does not block, within a runtime.
+    ///
+    /// # Errors
+    /// Those of epoll_ctl(2).
+    pub fn new(fd: OwnedFd) -> io::Result<Waited> {
+        // SAFETY: an `OwnedFd` keeps its descriptor open; it is neither replaced nor closed before the `AsyncFd` is,
+        // since only shared references to it are given away.
+        Ok(Waited(unsafe { AsyncFd::register(fd) }?))
+    }
+
+    /// Waits until something can be read. May be dropped.
+    ///
+    /// # Errors
+    /// That the runtime ends.
+    pub async fn readable(&self) -> io::Result<AsyncFdReadyGuard<'_, OwnedFd>> {
+        self.0.readable().await
     }
 }
 

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 /// What a box is to be like.
 #[derive(Default)]
 pub struct NodeBuilder {
-    name: Option<&'static str>,
+    name: Option<String>,
     control: String,
     chat: String,
     files: String,
@@ -23,9 +23,9 @@ pub struct NodeBuilder {
 }
 
 impl NodeBuilder {
-    /// What peers are told that it is called.
-    pub fn name(mut self, name: &'static str) -> NodeBuilder {
-        self.name = Some(name);
+    /// Another name than `box`.
+    pub fn name(mut self, name: &str) -> NodeBuilder {
+        self.name = Some(name.to_owned());
         self
     }
 
@@ -53,7 +53,7 @@ impl NodeBuilder {
         self
     }
 
-    /// Further sections.
+    /// Further sections. Without a word of `[discovery]` there is none: the box must not be found by the LAN around.
     pub fn sections(mut self, text: &str) -> NodeBuilder {
         self.rest = text.to_owned();
         self
@@ -90,11 +90,13 @@ impl NodeBuilder {
                 downloads.push_str(&format!("{key} = {value}\n"));
             }
         }
+        let name = self.name.unwrap_or_else(|| "box".into());
+        let is_told = self.rest.contains("[discovery]");
+        let discovery = if is_told { "" } else { "[discovery]\nmdns = false\n" };
         let text = format!(
-            "[node]\nname = \"{}\"\nstate_dir = \"{state}\"\n[control]\nsocket = \"{}\"\n{}\n\
+            "[node]\nname = \"{name}\"\nstate_dir = \"{state}\"\n[control]\nsocket = \"{}\"\n{}\n\
              [chat]\nlisten = \"{}\"\n{}\n[files]\nlisten = \"127.0.0.1:0\"\n{}\n\
-             {}\n{}\n",
-            self.name.unwrap_or("box"),
+             {}\n{}\n{discovery}",
             at("netkitd.sock"),
             self.control,
             self.listen.as_deref().unwrap_or("127.0.0.1:0"),

@@ -43,6 +43,9 @@ impl Config {
             downloads.limit,
             downloads.connections,
             downloads.keep_free,
+            discovery.mdns,
+            discovery.interfaces,
+            discovery.peers,
             retention.age,
             retention.messages,
             retention.size,
@@ -59,9 +62,6 @@ impl Config {
             files.listen,
             files.share_roots,
             downloads.dir,
-            discovery.mdns,
-            discovery.interfaces,
-            discovery.peers,
         );
         if self.shares != new.shares {
             changes.live.push("share".to_owned());
@@ -80,6 +80,7 @@ impl Config {
         config.files = super::Files { listen, share_roots, ..new.files.clone() };
         config.shares.clone_from(&new.shares);
         config.downloads = super::Downloads { dir: self.downloads.dir.clone(), ..new.downloads.clone() };
+        config.discovery.clone_from(&new.discovery);
         config.retention = new.retention;
         config
     }
@@ -97,11 +98,12 @@ mod tests {
              [chat]\nlisten = \"[::]:1\"\nplain = false\nplain_encoding = \"utf-8\"\naccept = \"known\"\nallow = []\n\
              [files]\nlisten = \"[::]:2\"\nhttp = false\nplain = false\nallow = []\nhosts = [\"x\"]\n\
              [[share]]\nname = \"s\"\npath = \"/srv\"\n\
-             [downloads]\ndir = \"/x\"\nallow = [\"/y\"]\nactive = 9\nlimit = 1\nconnections = 2\nkeep_free = 0\n[retention]\nage = \"1d\"\nmessages = 1000\nsize = \"1 MiB\"\n",
+             [downloads]\ndir = \"/x\"\nallow = [\"/y\"]\nactive = 9\nlimit = 1\nconnections = 2\nkeep_free = 0\n\
+             [discovery]\nmdns = false\ninterfaces = []\npeers = [\"z\"]\n[retention]\nage = \"1d\"\nmessages = 1000\nsize = \"1 MiB\"\n",
         );
         let changes = old.diff(&new);
         assert_eq!(changes.restart, ["node.name", "chat.listen", "files.listen", "downloads.dir"]);
-        assert_eq!(changes.live.len(), 19, "{:?}", changes.live);
+        assert_eq!(changes.live.len(), 22, "{:?}", changes.live);
         let live = old.with_live_from(&new);
         assert_eq!(old.diff(&live).live, changes.live, "every live key was taken over");
         assert_eq!(old.diff(&live).restart, [] as [String; 0], "and no other");

@@ -105,8 +105,10 @@ fn rows(peer: &Peer, now: &Zoned) -> Vec<(&'static str, String)> {
     rows.extend(peer.rtt_ms.map(|ms| ("answers", format!("in {}", round_trip(ms)))));
     rows.extend(peer.file_port.map(|port| ("files", format!("port {port}"))));
     rows.extend(in_rooms(&peer.rooms));
-    if peer.queued > 0 {
-        rows.push(("queue", format!("{} messages wait for it, or for its receipt", peer.queued)));
+    match peer.queued {
+        0 => {}
+        1 => rows.push(("queue", "1 message waits for it, or for its receipt".to_owned())),
+        many => rows.push(("queue", format!("{many} messages wait for it, or for its receipts"))),
     }
     rows
 }
@@ -140,7 +142,7 @@ mod tests {
                 "answers: in 0.7 ms",
                 "files: port 7891",
                 "rooms: @ops",
-                "queue: 2 messages wait for it, or for its receipt",
+                "queue: 2 messages wait for it, or for its receipts",
             ]
         );
         (peer.linked, peer.rtt_ms, peer.addresses) = (false, None, Vec::new());

@@ -7,7 +7,7 @@ async fn each_reason_is_told_after_all_that_was_said() {
     const COUNT: u64 = 1000;
     for parting in [Parting::Superseded, Parting::Blocked, Parting::Busy, Parting::Renewed] {
         let (mut a, mut b, at_a, at_b) = linked().await;
-        a.order(LinkOrder::Say(at_a, (1..=COUNT).map(|n| say(n, "x".repeat(1000))).collect())).await;
+        a.order(LinkOrder::Say(at_a, (1..=COUNT).map(|n| say(n, "x".repeat(100))).collect())).await;
         a.order(LinkOrder::Close(at_a, parting.clone())).await;
         assert_eq!(b.said(COUNT as usize).await.last(), Some(&COUNT));
         assert_eq!(b.down().await, (at_b, parting.clone()));
@@ -42,7 +42,7 @@ async fn a_stop_says_what_was_ordered_and_tells_all_links() {
     // A dial that hangs does not hold up the end.
     let deaf = UdpSocket::bind("127.0.0.1:0").unwrap();
     a.dial(2, None, &[deaf.local_addr().unwrap()]).await;
-    a.order(LinkOrder::Say(at_a, (1..=COUNT).map(|n| say(n, "x".repeat(1000))).collect())).await;
+    a.order(LinkOrder::Say(at_a, (1..=COUNT).map(|n| say(n, "x".repeat(100))).collect())).await;
     a.order(LinkOrder::Stored(a_to_c, 9)).await;
     a.stop.cancel();
     assert_eq!(b.said(COUNT as usize).await.last(), Some(&COUNT));

@@ -77,17 +77,21 @@ impl Peers {
 
     fn remove(&mut self, now: Timestamp, text: &str, reply: Reply<Empty>) {
         let host = text.parse::<HostPort>().ok().map(|host| super::name::of_host(&host));
-        if let Some(host) = host.filter(|host| self.hosts.contains_key(host)) {
-            if self.hosts.get(&host).is_some_and(|host| host.configured) {
+        if let Some(host) = host.as_ref().filter(|host| self.hosts.contains_key(*host)) {
+            if self.hosts.get(host).is_some_and(|host| host.configured) {
                 let why = format!("{host} stands in the configuration");
                 let hint = "take it out of discovery.peers and reload";
                 return answer(reply, Err(Error::new(Kind::Refused, why).hint(hint)));
             }
-            return self.ask(vec![Op::HostRemove(host.clone())], Follow::HostRemoved(host, reply));
+            return self.ask(vec![Op::HostRemove(host.clone())], Follow::HostRemoved(host.clone(), reply));
         }
-        let id = match self.find(text) {
-            Ok(id) => id,
-            Err(error) => return answer(reply, Err(error)),
+        let id = match (self.find(text), host) {
+            (Ok(id), _) => id,
+            (Err(error), Some(host)) if error.kind() == Kind::InvalidParams => {
+                let why = format!("{host} is not asked for a peer");
+                return answer(reply, Err(Error::new(Kind::NotFound, why)));
+            }
+            (Err(error), _) => return answer(reply, Err(error)),
         };
         let peer = self.label(id);
         let letters = self.peers.get(&id).map(|peer| peer.letters.iter()).into_iter().flatten();
