@@ -1,7 +1,7 @@
 //! Links through kill -9, restarts under traffic, full disks and logs that were replaced: each message once and in order.
 
 use crate::durable::{fill, small_disk};
-use crate::harness::pair::{Stubborn, assert_texts, befriend, box_of, builder, pair, texts};
+use crate::harness::pair::{Stubborn, assert_texts, befriend, box_of, builder, builder_with, pair, texts};
 use crate::harness::{DEADLINE, Node, Random, eventually, is_root, may_skip};
 use serde_json::json;
 use std::collections::HashSet;
@@ -146,13 +146,16 @@ fn a_full_disk_acknowledges_nothing_and_goes_on_when_there_is_room() {
     bob.stop();
 }
 
+/// The files of what a box remembers.
+fn memory(node: &Node) -> Vec<std::path::PathBuf> {
+    let files = std::fs::read_dir(node.path("state")).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("netkit.db")).collect()
+}
+
 /// Takes away what a box remembers, but not who it is.
 fn forget(node: &Node) {
-    for entry in std::fs::read_dir(node.path("state")).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_name().to_str().unwrap().starts_with("netkit.db") {
-            std::fs::remove_file(entry.path()).unwrap();
-        }
+    for file in memory(node) {
+        std::fs::remove_file(file).unwrap();
     }
 }
 
@@ -194,4 +197,63 @@ fn a_senders_new_log_is_not_taken_for_what_was_heard_before() {
         (0..10).map(|n| format!("old {n}")).chain((0..3).map(|n| format!("new {n}"))).collect();
     assert_texts(&bob.received(), &expected, "at bob");
     assert_eq!(bob.peer(&alice.id()).unwrap()["trust"], json!("trusted"), "it is the same box");
+}
+
+#[test]
+fn what_is_said_again_is_passed_over_however_little_the_receiver_keeps() {
+    let sections = "[retention]\nmessages = 100\n";
+    let (mut alice, mut bob) = (box_of(builder("alice")), box_of(builder_with("bob", sections)));
+    befriend(&alice, &bob);
+    bob.stop();
+    let waiting = texts("waiting", 150);
+    for text in &waiting {
+        alice.say("bob", text);
+    }
+    alice.stop();
+    let copies: Vec<_> =
+        memory(&alice).into_iter().map(|file| (std::fs::read(&file).unwrap(), file)).collect();
+    bob.start();
+    alice.start();
+    alice.wait_delivered();
+    // A disk that lied: alice has forgotten the receipts, and bob's log holds the last ones at most.
+    alice.kill();
+    forget(&alice);
+    for (content, file) in copies {
+        std::fs::write(file, content).unwrap();
+    }
+    bob.restart();
+    let head = bob.status()["log"]["head"].clone();
+    alice.start();
+    alice.wait_delivered();
+    alice.ctl(&["send", "--wait", "bob", "new"]).expect(0);
+    let events = bob.session().call("events.read", json!({"since": head})).unwrap();
+    let texts: Vec<_> =
+        events["events"].as_array().unwrap().iter().filter_map(|event| event["text"].as_str()).collect();
+    assert_eq!(texts, ["new"]);
+}
+
+#[test]
+fn a_box_that_was_set_back_loses_nothing_that_it_is_told_is_delivered() {
+    let (mut alice, mut bob) = pair();
+    alice.ctl(&["send", "--wait", "bob", "before"]).expect(0);
+    alice.stop();
+    let copies: Vec<_> =
+        memory(&alice).into_iter().map(|file| (std::fs::read(&file).unwrap(), file)).collect();
+    alice.start();
+    for text in ["one", "two", "three"] {
+        alice.ctl(&["send", "--wait", "bob", text]).expect(0);
+    }
+    // A virtual machine that goes back to its snapshot: the numbers of one, two and three are given again.
+    alice.kill();
+    bob.stop();
+    forget(&alice);
+    for (content, file) in copies {
+        std::fs::write(file, content).unwrap();
+    }
+    alice.start();
+    alice.say("bob", "while bob is away");
+    bob.start();
+    alice.wait_linked(&bob);
+    alice.ctl(&["send", "--wait", "bob", "afterwards"]).expect(0);
+    assert_eq!(bob.received(), ["before", "one", "two", "three", "while bob is away", "afterwards"]);
 }

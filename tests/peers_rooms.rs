@@ -1,8 +1,9 @@
 //! Rooms: who hears what is said to one, and what becomes of a message for each of its members.
 
-use crate::harness::Node;
-use crate::harness::pair::{befriend, box_of, builder};
+use crate::harness::pair::{Stubborn, assert_texts, befriend, box_of, builder, texts};
+use crate::harness::{Node, Random};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Three boxes; bob and carol are in the room `ops`, and all know each other but bob and carol.
 fn three() -> [Node; 3] {
@@ -139,4 +140,32 @@ fn a_room_reaches_no_stranger() {
     alice.tell("peers.trust", "stranger");
     alice.ctl(&["send", "--wait", "@ops", "not secret"]).expect(0);
     assert_eq!(stranger.received(), ["not secret"]);
+}
+
+#[test]
+fn a_room_hears_each_message_once_through_kills() {
+    const COUNT: usize = 600;
+    let mut random = Random::new("a_room_hears_each_message_once_through_kills");
+    let mut all = three();
+    let (said, lines) = (AtomicU32::new(0), texts("to all of them", COUNT));
+    let talk = Stubborn::new(&all[0], "@ops", "room");
+    std::thread::scope(|scope| {
+        let talking = scope.spawn(|| talk.say(&lines, &said));
+        let mut next = 20;
+        while !talking.is_finished() {
+            if said.load(Ordering::Relaxed) >= next {
+                next += 40 + random.below(100) as u32;
+                let node = &mut all[random.below(3) as usize];
+                node.kill();
+                node.start();
+            }
+            std::thread::yield_now();
+        }
+    });
+    let [alice, bob, carol] = all;
+    alice.wait_delivered();
+    for node in [&bob, &carol] {
+        assert_texts(&node.received(), &lines, "in the room");
+    }
+    assert_eq!(alice.delivered().len(), 2 * COUNT, "a receipt of each for each");
 }

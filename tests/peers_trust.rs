@@ -201,10 +201,7 @@ fn a_newcomers_flood_is_limited_and_nothing_is_lost() {
 fn strangers_links_are_limited_and_known_ones_come_in() {
     const STRANGERS: usize = 50;
     let (alice, bob) = (box_of(builder("alice")), box_of(builder("bob")));
-    let names: Vec<&'static str> = (0..STRANGERS)
-        .map(|n| -> &'static str { Box::leak(format!("stranger{n}").into_boxed_str()) })
-        .collect();
-    let strangers: Vec<Node> = names.iter().map(|name| box_of(builder(name))).collect();
+    let strangers: Vec<Node> = (0..STRANGERS).map(|n| box_of(builder(&format!("stranger{n}")))).collect();
     for stranger in &strangers {
         stranger.session().call("peers.add", json!({"host": bob.chat().to_string()})).unwrap();
     }

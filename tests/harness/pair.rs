@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A box for links, not yet started.
-pub fn builder(name: &'static str) -> NodeBuilder {
+pub fn builder(name: &str) -> NodeBuilder {
     builder_with(name, "")
 }
 
 /// The same with further sections of the configuration.
-pub fn builder_with(name: &'static str, sections: &str) -> NodeBuilder {
+pub fn builder_with(name: &str, sections: &str) -> NodeBuilder {
     let sections = format!("[discovery]\nmdns = false\n{sections}");
     NodeBuilder::default().name(name).listen(&format!("{}:0", own_address())).sections(&sections)
 }

@@ -65,6 +65,9 @@ struct Link {
     is_ready: bool,
     /// Nothing of it is taken.
     is_refused: bool,
+    /// It is to end. What it says meanwhile is passed over, and said again on the next one: some of what came before may
+    /// have been, too, and nothing in between may be left out.
+    is_over: bool,
     rtt: Option<Duration>,
     file_port: Option<u16>,
     /// How many of the letters were said on it, from the first on, and their bytes.
@@ -267,6 +270,15 @@ impl Peers {
         self.expire(now);
         self.dial(instant);
         self.count();
+    }
+
+    /// Ends a link, which [`LinkReport::Down`](super::links::LinkReport::Down) will tell of.
+    fn close(&mut self, link: LinkId, why: super::links::Parting) {
+        let peer = self.links.get(&link).and_then(|id| self.peers.get_mut(id));
+        if let Some(kept) = peer.and_then(|peer| peer.link.as_mut()).filter(|kept| kept.id == link) {
+            kept.is_over = true;
+        }
+        self.orders.push_back(LinkOrder::Close(link, why));
     }
 
     fn note(&mut self, ops: Vec<Op>) {
