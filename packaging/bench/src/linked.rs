@@ -54,7 +54,13 @@ pub(crate) fn linked(control: &mut Control) -> Result<u64> {
 
 /// Waits until nothing waits for a peer's receipt.
 pub(crate) fn until_delivered(control: &mut Control) -> Result<()> {
-    until("all is delivered", || Ok((count(&control.status()?, "/peers/queued")? == 0).then_some(())))
+    until_queued(control, 0)
+}
+
+/// Waits until no more messages than these wait for a peer's receipt.
+pub(crate) fn until_queued(control: &mut Control, most: usize) -> Result<()> {
+    let is_so = |queued: u64| (queued <= most as u64).then_some(());
+    until("receipts come", || Ok(is_so(count(&control.status()?, "/peers/queued")?)))
 }
 
 /// Looks until there is something.
