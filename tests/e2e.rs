@@ -42,6 +42,8 @@ mod files_crowd;
 mod files_shown;
 /// `netkitctl ip`: addresses, networks, and this machine.
 mod ip;
+/// Peers on a LAN that loses, breaks, changes and lies: hosts in network namespaces.
+mod lab;
 /// `netkitctl peers` and `rooms`, and what waits for peers.
 mod peers_ctl;
 /// Chat with plain peers: the tutorial's, netcat, hostile ones.
