@@ -1,16 +1,9 @@
 //! Who is found on a LAN by multicast DNS, and beside whom: hosts in network namespaces, Avahi, and an announcer that
 //! lies.
 
-use crate::harness::{Host, Lab, Node, Running, eventually, has_program, is_root, may_skip};
+use crate::harness::{Host, Lab, Node, Running, eventually, has_no_lab};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-
-/// True where there can be no lab.
-fn has_no_lab(test: &str, programs: &[&str]) -> bool {
-    let needed = ["ip", "nsenter", "setpriv", "unshare"];
-    let met = is_root() && needed.iter().chain(programs).all(|program| has_program(program));
-    may_skip(met, test, &format!("root, to make network namespaces, and {needed:?} {programs:?}"))
-}
 
 /// Where a box finds a peer by mDNS; nothing where it does not.
 fn found(at: &Node, peer: &str) -> Vec<String> {

@@ -42,6 +42,8 @@ mod files_crowd;
 mod files_shown;
 /// `netkitctl ip`: addresses, networks, and this machine.
 mod ip;
+/// Peers on a LAN that loses, breaks, changes and lies: hosts in network namespaces.
+mod lab;
 /// Messages between linked boxes: delivered, in order, whoever is away meanwhile.
 mod peers;
 /// Links through kill -9, restarts, full disks and replaced logs.

@@ -17,10 +17,15 @@ pub struct Control {
 
 impl Control {
     pub fn connect(path: &Path) -> Control {
-        let stream = UnixStream::connect(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        Control::try_connect(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    }
+
+    /// A session, where netkitd is there.
+    pub fn try_connect(path: &Path) -> std::io::Result<Control> {
+        let stream = UnixStream::connect(path)?;
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
-        Control { stream: BufReader::new(stream), last_id: 0, notified: Vec::new() }
+        Ok(Control { stream: BufReader::new(stream), last_id: 0, notified: Vec::new() })
     }
 
     /// A session, where there is a netkitd.
@@ -100,6 +105,14 @@ impl Control {
         self.stream.read_line(&mut line).ok()?;
         let mut answer: Value = serde_json::from_str(&line).ok()?;
         Some(answer.get("error").cloned().map_or_else(|| Ok(answer["result"].take()), Err))
+    }
+
+    /// Sends one line and gives the next one; `None` where netkitd went away before it answered.
+    pub fn try_ask(&mut self, line: &str) -> Option<Value> {
+        self.stream.get_mut().write_all(format!("{line}\n").as_bytes()).ok()?;
+        let mut line = String::new();
+        self.stream.read_line(&mut line).ok()?;
+        serde_json::from_str(&line).ok()
     }
 
     /// The next event of a subscription.

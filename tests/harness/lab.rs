@@ -2,11 +2,19 @@
 //! of it is in the machine's own namespace or has a name there: a namespace lives as long as a process that holds it,
 //! which ends with the test, however that ends, and takes its bridges and interfaces along. Needs root.
 
-use super::{Ended, NodeBuilder, Running, command};
+use super::{Ended, NodeBuilder, Running, command, has_program, is_root, may_skip};
 use std::process::Command;
 
 /// Starts a command that is killed with the thread that started it: what runs in a namespace keeps it.
 const KILLED_WITH_TEST: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
+
+/// True where there can be no lab.
+#[must_use]
+pub fn has_no_lab(test: &str, programs: &[&str]) -> bool {
+    let needed = ["ip", "nsenter", "setpriv", "unshare"];
+    let met = is_root() && needed.iter().chain(programs).all(|program| has_program(program));
+    may_skip(met, test, &format!("root, to make network namespaces, and {needed:?} {programs:?}"))
+}
 
 /// A network namespace, and the process that holds it: it ends when its stdin does.
 struct Namespace(Running);
@@ -142,9 +150,15 @@ impl Host {
             1..=99 => format!("iifname != lo numgen random mod 100 < {percent} drop"),
             _ => "iifname != lo drop".into(),
         };
+        self.filter("lose", &rule);
+    }
+
+    /// Makes these the nftables rules of this name for what comes in.
+    #[track_caller]
+    pub fn filter(&self, name: &str, rules: &str) {
         let rules = format!(
-            "table inet lab\ndelete table inet lab\ntable inet lab {{\n chain lose {{\n\
-             type filter hook input priority -300\n{rule}\n}}\n}}\n"
+            "table inet {name}\ndelete table inet {name}\ntable inet {name} {{\n chain input {{\n\
+             type filter hook input priority -300\n{rules}\n}}\n}}\n"
         );
         Running::to_end(self.command(&["nft", "-f", "-"]), rules.as_bytes()).expect(0);
     }

@@ -19,7 +19,7 @@ pub use command::{Ended, Running, command};
 pub use content::{MIB, Random, assert_same, blake3, bytes};
 pub use control::Control;
 pub use fetch::{Answer, connect, fetch_bare, http, parse, raw};
-pub use lab::{Host, Lab};
+pub use lab::{Host, Lab, has_no_lab};
 pub use needs::{has_program, is_root, may_skip};
 pub use node::{Node, NodeBuilder};
 pub use peer::Peer;
@@ -47,6 +47,13 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < end, "did not happen within {DEADLINE:?}: {what}");
         std::thread::park_timeout(LOOK);
     }
+}
+
+/// How many of something: few, or with `./tests/run --all` many.
+#[must_use]
+pub fn few_or_many<T>(few: T, many: T) -> T {
+    let is_all = std::env::var_os("NETKIT_ALL").is_some_and(|all| all == "1");
+    if is_all { many } else { few }
 }
 
 /// A time of the control socket's, in milliseconds since 1970.

@@ -4,6 +4,7 @@
 use super::{Host, Peer, Peers};
 use crate::hub::links::{DialFailure, DialId, LinkOrder};
 use crate::limits;
+use crate::store::Op;
 use netkit_proto::ids::PeerId;
 use netkit_proto::rpc::call::Trust;
 use netkit_proto::rpc::event::Event;
@@ -116,6 +117,15 @@ impl Peers {
         self.last_dial
     }
 
+    /// This peer is at a host that somebody here named: it is known from then on.
+    pub(super) fn found_at(&mut self, now: Timestamp, host: &str, id: PeerId, ops: &mut Vec<Op>) {
+        if let Some(host) = self.hosts.get_mut(host).filter(|host| host.row.peer.is_none()) {
+            host.row.peer = Some(id);
+            ops.push(Op::HostSet(host.row.clone()));
+        }
+        ops.extend(self.make_known(now, &[id]));
+    }
+
     /// Nobody was reached.
     pub(super) fn on_dial_failed(
         &mut self,
@@ -164,10 +174,7 @@ impl Peers {
                     tracing::warn!(host = name, %id, expected = %pinned, "another box answers than before");
                     host.trouble = Some(reason.clone());
                     let peer = self.label(pinned);
-                    self.note(vec![crate::store::Op::Append(
-                        now,
-                        Event::PeerRefused { peer, id, address, reason },
-                    )]);
+                    self.note(vec![Op::Append(now, Event::PeerRefused { peer, id, address, reason })]);
                 }
             }
         }

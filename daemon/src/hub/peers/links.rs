@@ -135,28 +135,27 @@ impl Peers {
             return self.close(up.link, Parting::Busy);
         }
         let is_added = matches!(target, Some(Target::Host(_)));
-        if let Err(why) = self.admit(now, instant, &up, is_added) {
-            return self.close(up.link, why);
+        let admitted = self.admit(now, instant, &up, is_added);
+        if let Err(why) = &admitted {
+            self.close(up.link, why.clone());
+        }
+        // Where another link to it is kept, it was found all the same.
+        if !matches!(admitted, Ok(()) | Err(Parting::Superseded)) {
+            return;
         }
         let mut ops = Vec::new();
-        if let Some(Target::Host(host)) = target
-            && let Some(host) = self.hosts.get_mut(&host)
-            && host.row.peer.is_none()
-        {
-            host.row.peer = Some(up.peer);
-            ops.push(Op::HostSet(host.row.clone()));
+        let facts = PeerFacts { peer: self.label(up.peer), id: up.peer };
+        if self.peers.get_mut(&up.peer).is_some_and(|peer| !std::mem::replace(&mut peer.is_kept, true)) {
+            ops.push(Op::Append(now, Event::PeerNew(facts)));
+        }
+        if let Some(Target::Host(host)) = target {
+            self.found_at(now, &host, up.peer, &mut ops);
+        }
+        if admitted.is_err() {
+            return self.note(ops);
         }
         let accept = self.rules.accept;
-        let label = self.label(up.peer);
         let Some(peer) = self.peers.get_mut(&up.peer) else { return };
-        let facts = || PeerFacts { peer: label.clone(), id: up.peer };
-        if !std::mem::replace(&mut peer.is_kept, true) {
-            ops.push(Op::Append(now, Event::PeerNew(facts())));
-        }
-        if is_added && peer.row.trust == Trust::New {
-            peer.row.trust = Trust::Known;
-            ops.push(Op::Append(now, Event::PeerKnown(facts())));
-        }
         let trust = peer.row.trust;
         peer.row.rooms = up.hello.rooms;
         peer.row.seen = now;

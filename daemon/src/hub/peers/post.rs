@@ -109,8 +109,8 @@ impl Peers {
         Ok(all)
     }
 
-    /// Who is sent something by name is known from then on.
-    fn make_known(&mut self, now: Timestamp, to: &[PeerId]) -> Vec<Op> {
+    /// Who is sent something by name, or named by a host, is known from then on.
+    pub(super) fn make_known(&mut self, now: Timestamp, to: &[PeerId]) -> Vec<Op> {
         let mut ops = Vec::new();
         for &id in to {
             let label = self.label(id);

@@ -164,6 +164,26 @@ fn an_added_host_is_known_and_nobody_else_is_taken_for_it() {
 }
 
 #[test]
+fn who_has_dialled_and_is_added_then_is_known_whichever_link_is_kept() {
+    for peer in [1, 9] {
+        let mut config = Config::from_text("");
+        config.chat.accept = Accept::Known;
+        let mut me = Box5::with(&config, LoadedPeers::default());
+        me.up(1, peer, "bob");
+        me.command(|reply| PeerCommand::Add("10.0.0.9".parse().unwrap(), reply)).unwrap();
+        let (dial, ..) = me.dialled()[0].clone();
+        me.up_as(2, peer, "bob", Some(dial), 1);
+        assert_eq!(me.peers.list().hosts[0].id, Some(id(peer)));
+        assert_eq!(me.peers.show(id(peer)).unwrap().trust, Trust::Known);
+        // The one that is kept is lower's; if that is the old one, it had no right to say anything.
+        let kept = if peer < 5 { (1, Parting::Renewed) } else { (1, Parting::Superseded) };
+        assert!(me.closed().contains(&kept), "{peer}");
+        me.pass(Duration::from_secs(60));
+        assert_eq!(me.dialled().len(), 0, "it is not looked for again");
+    }
+}
+
+#[test]
 fn pauses_between_tries_grow_until_the_peer_is_seen() {
     let mut me = Box5::new();
     me.up(1, 9, "bob");

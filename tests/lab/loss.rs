@@ -1,0 +1,43 @@
+//! Links that lose, and a LAN in two parts: nothing is lost to those who talk.
+
+use super::{Pair, both_say, linked_from, ping_in_vain};
+use crate::harness::{eventually, few_or_many, has_no_lab};
+use std::time::Instant;
+
+#[test]
+fn with_a_third_of_all_packets_lost_each_message_comes_once_and_in_order() {
+    if has_no_lab("with_a_third_of_all_packets_lost_each_message_comes_once_and_in_order", &["nft"]) {
+        return;
+    }
+    let mut pair = Pair::new();
+    pair.a.lose(30);
+    pair.b.lose(30);
+    both_say(&mut pair, few_or_many(500, 2000), |_, _| {});
+}
+
+#[test]
+fn what_both_say_while_the_lan_is_in_two_parts_comes_when_it_is_whole() {
+    if has_no_lab("what_both_say_while_the_lan_is_in_two_parts_comes_when_it_is_whole", &["nft", "ping"]) {
+        return;
+    }
+    let mut pair = Pair::new();
+    let (count, seconds) = few_or_many((100, 12), (1000, 30));
+    let mut whole = None;
+    both_say(&mut pair, count, |pair, speakers| {
+        eventually("both talk", || speakers.iter().all(|speaker| speaker.said() > 0).then_some(()));
+        pair.a.lose(100);
+        pair.b.lose(100);
+        ping_in_vain(&pair.a, "10.77.0.2", seconds);
+        assert!(speakers.iter().all(super::Speaker::is_done), "what is said is taken all the same");
+        if seconds >= 30 {
+            for (at, name) in [(&pair.anna, "bob"), (&pair.bob, "anna")] {
+                let gone = || linked_from(at, name).is_none().then_some(());
+                eventually(&format!("{name} is told to be away"), gone);
+            }
+        }
+        pair.a.lose(0);
+        pair.b.lose(0);
+        whole = Some(Instant::now());
+    });
+    eprintln!("delivered {:?} after the LAN was whole again", whole.unwrap().elapsed());
+}
