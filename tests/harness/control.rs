@@ -28,13 +28,6 @@ impl Control {
         Ok(Control { stream: BufReader::new(stream), last_id: 0, notified: Vec::new() })
     }
 
-    /// A session, where there is a netkitd.
-    pub fn try_connect(path: &Path) -> Option<Control> {
-        let stream = UnixStream::connect(path).ok()?;
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        Some(Control { stream: BufReader::new(stream), last_id: 0, notified: Vec::new() })
-    }
-
     /// Sends bytes; `None` where netkitd went away.
     pub fn try_send(&mut self, bytes: &[u8]) -> Option<()> {
         self.stream.get_mut().write_all(bytes).ok()
