@@ -305,9 +305,12 @@ fn what_can_not_be_is_said_with_its_exit_code() {
         ("udp listen 192.0.2.1:0", 1, "no interface of this box"),
         ("replay /nonexistent/r tcp connect 127.0.0.1:9", 4, "/nonexistent/r"),
         (&format!("replay {file} tcp connect 127.0.0.1:9"), 1, "pcapng"),
-        (&format!("unix listen {file}"), 1, "another program"),
+        (&format!("unix listen {file}"), 1, "a file of that name is in the way"),
+        ("unix listen /nonexistent/s", 4, "/nonexistent/s"),
+        ("udp listen 127.0.0.1:0 --record /nonexistent/r", 4, "/nonexistent/r"),
+        ("tcp listen 127.0.0.1:0 --reply x=>file:/nonexistent/f", 4, "/nonexistent/f"),
         (&format!("udp listen 127.0.0.1:0 --record {file}"), 1, "--force"),
-        (&format!("udp connect 127.0.0.1:9 --file {file}x"), 1, "file"),
+        (&format!("udp connect 127.0.0.1:9 --file {file}x"), 4, "file"),
     ] {
         let ended = wire(&line.split(' ').collect::<Vec<_>>()).expect(code);
         assert!(ended.stderr.contains(said), "{line}: {}", ended.stderr);
@@ -322,6 +325,10 @@ fn what_can_not_be_is_said_with_its_exit_code() {
     assert!(
         wire(&["udp", "connect", &gone, "--send", "x"]).expect(5).stderr.contains("nothing listens there")
     );
+    let stale = dir.path().join("stale");
+    drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
+    let ended = wire(&["unix", "connect", stale.to_str().unwrap()]).expect(5);
+    assert!(ended.stderr.contains("no program listens") && !ended.stderr.contains("firewall"));
 }
 
 #[test]
