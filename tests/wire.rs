@@ -360,7 +360,7 @@ fn a_datagram_that_is_too_long_is_told_and_the_rest_goes() {
     std::fs::write(&path, vec![b'x'; 65_508]).unwrap();
     let long = wire(&["udp", "connect", &address, "--file", path.to_str().unwrap()]).expect(1);
     assert!(long.stderr.contains("more than a datagram holds"), "{}", long.stderr);
-    let lines = wire_with(&["udp", "connect", &address, "--input", "escaped"], b"\\q\nok\\x00\n").expect(0);
+    let lines = wire_with(&["udp", "connect", &address, "--input", "escaped"], b"\\q\nok\\x00\n").expect(1);
     assert!(lines.stderr.contains("is no escape"), "{}", lines.stderr);
     let arrived = std::iter::repeat_with(|| listener.json()).find(|line| line["kind"] == "received").unwrap();
     assert_eq!(arrived["hex"], "6f6b00");

@@ -231,7 +231,7 @@ fn scheduled(send: Send, with: &[Append], encoding: Encoding) -> Outcome<Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
 
     #[derive(Parser)]
     struct Line {
@@ -281,6 +281,15 @@ mod tests {
             ("udp|listen|1|--force", false),
         ] {
             assert_eq!(parsed(line).is_ok(), is_taken, "{line}");
+        }
+    }
+
+    #[test]
+    fn examples_fit_into_a_terminal() {
+        let help = Line::command().get_after_help().unwrap().to_string();
+        assert!(help.contains("Exit codes:"));
+        for line in help.lines() {
+            assert!(line.chars().count() <= 100, "a comment that wraps goes on without its #: {line}");
         }
     }
 
