@@ -368,6 +368,16 @@ fn a_datagram_that_is_too_long_is_told_and_the_rest_goes() {
     let none = wire_with(&["udp", "connect", &address], b"\xff\n").expect(1);
     assert!(none.stderr.contains("not UTF-8"), "{}", none.stderr);
     wire_with(&["udp", "connect", &address], b"\n").expect(0);
+    // Nor is it in order where others went.
+    for (path, said) in [(path.to_str().unwrap(), "more than a datagram"), ("/nonexistent/f", "No such file")]
+    {
+        let mixed = format!("/file {path}\nok\n");
+        let some = wire_with(&["udp", "connect", &address, "--commands"], mixed.as_bytes()).expect(1);
+        assert!(some.stderr.contains(said), "{}", some.stderr);
+        let next = || listener.json();
+        let arrived = std::iter::repeat_with(next).find(|line| line["kind"] == "received").unwrap();
+        assert_eq!(arrived["hex"], "6f6b");
+    }
     let raw = vec![b'r'; 100_000];
     wire_with(&["udp", "connect", &address, "--input", "raw"], &raw).expect(0);
     let mut left = raw.len();
