@@ -53,6 +53,20 @@ fn networks_are_compared_divided_and_searched() {
     let cut = ctl(&["ip", "::/0", "--split", "128", "-n", "3"]).expect(0);
     assert_eq!(cut.lines().len(), 3);
     assert!(cut.stderr.contains("340,282,366,920,938,463,463,374,607,431,768,211,456"), "{}", cut.stderr);
+    // Programs get all, and may leave when they have enough.
+    assert_eq!(ctl(&["ip", "10.0.0.0/8", "--split", "20"]).expect(0).lines().len(), 4096);
+    let script = r#"{ "$0" ip ::/0 --split 128 --json; echo $? >&2; } | head -n 1"#;
+    let left =
+        Running::to_end(command("sh", &["-c", script, env!("CARGO_BIN_EXE_netkitctl")]), b"").expect(0);
+    assert_eq!((left.lines().len(), left.stderr.as_str()), (1, "0\n"));
+    // Families have nothing in common.
+    let mixed = ["ip", "10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8::2"];
+    let told = ctl(&mixed).expect(0).stdout;
+    assert!(told.contains("10.0.0.0/30, the smallest network with all of the IPv4 ones"), "{told}");
+    assert!(told.contains("2001:db8::/126, the smallest network with all of the IPv6 ones"), "{told}");
+    let found = ctl(&[&mixed[..4], &["--json"]].concat()).expect(0).json();
+    let common: Vec<_> = found.iter().filter(|found| found["kind"] == "common").collect();
+    assert_eq!((common.len(), &common[0]["version"]), (1, &json!(4)));
     ctl(&["ip", "10.0.0.0/8", "--contains", "10.1.2.3"]).expect(0);
     ctl(&["ip", "10.0.0.0/8", "--contains", "10.0.0.0/7"]).expect(1);
     ctl(&["ip", "10.0.0.0/8", "--contains", "::1"]).expect(1);

@@ -305,9 +305,12 @@ fn what_can_not_be_is_said_with_its_exit_code() {
         ("udp listen 192.0.2.1:0", 1, "no interface of this box"),
         ("replay /nonexistent/r tcp connect 127.0.0.1:9", 4, "/nonexistent/r"),
         (&format!("replay {file} tcp connect 127.0.0.1:9"), 1, "pcapng"),
-        (&format!("unix listen {file}"), 1, "another program"),
+        (&format!("unix listen {file}"), 1, "a file of that name is in the way"),
+        ("unix listen /nonexistent/s", 4, "/nonexistent/s"),
+        ("udp listen 127.0.0.1:0 --record /nonexistent/r", 4, "/nonexistent/r"),
+        ("tcp listen 127.0.0.1:0 --reply x=>file:/nonexistent/f", 4, "/nonexistent/f"),
         (&format!("udp listen 127.0.0.1:0 --record {file}"), 1, "--force"),
-        (&format!("udp connect 127.0.0.1:9 --file {file}x"), 1, "file"),
+        (&format!("udp connect 127.0.0.1:9 --file {file}x"), 4, "file"),
     ] {
         let ended = wire(&line.split(' ').collect::<Vec<_>>()).expect(code);
         assert!(ended.stderr.contains(said), "{line}: {}", ended.stderr);
@@ -322,6 +325,10 @@ fn what_can_not_be_is_said_with_its_exit_code() {
     assert!(
         wire(&["udp", "connect", &gone, "--send", "x"]).expect(5).stderr.contains("nothing listens there")
     );
+    let stale = dir.path().join("stale");
+    drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
+    let ended = wire(&["unix", "connect", stale.to_str().unwrap()]).expect(5);
+    assert!(ended.stderr.contains("no program listens") && !ended.stderr.contains("firewall"));
 }
 
 #[test]
@@ -353,7 +360,7 @@ fn a_datagram_that_is_too_long_is_told_and_the_rest_goes() {
     std::fs::write(&path, vec![b'x'; 65_508]).unwrap();
     let long = wire(&["udp", "connect", &address, "--file", path.to_str().unwrap()]).expect(1);
     assert!(long.stderr.contains("more than a datagram holds"), "{}", long.stderr);
-    let lines = wire_with(&["udp", "connect", &address, "--input", "escaped"], b"\\q\nok\\x00\n").expect(0);
+    let lines = wire_with(&["udp", "connect", &address, "--input", "escaped"], b"\\q\nok\\x00\n").expect(1);
     assert!(lines.stderr.contains("is no escape"), "{}", lines.stderr);
     let arrived = std::iter::repeat_with(|| listener.json()).find(|line| line["kind"] == "received").unwrap();
     assert_eq!(arrived["hex"], "6f6b00");
@@ -361,6 +368,16 @@ fn a_datagram_that_is_too_long_is_told_and_the_rest_goes() {
     let none = wire_with(&["udp", "connect", &address], b"\xff\n").expect(1);
     assert!(none.stderr.contains("not UTF-8"), "{}", none.stderr);
     wire_with(&["udp", "connect", &address], b"\n").expect(0);
+    // Nor is it in order where others went.
+    for (path, said) in [(path.to_str().unwrap(), "more than a datagram"), ("/nonexistent/f", "No such file")]
+    {
+        let mixed = format!("/file {path}\nok\n");
+        let some = wire_with(&["udp", "connect", &address, "--commands"], mixed.as_bytes()).expect(1);
+        assert!(some.stderr.contains(said), "{}", some.stderr);
+        let next = || listener.json();
+        let arrived = std::iter::repeat_with(next).find(|line| line["kind"] == "received").unwrap();
+        assert_eq!(arrived["hex"], "6f6b");
+    }
     let raw = vec![b'r'; 100_000];
     wire_with(&["udp", "connect", &address, "--input", "raw"], &raw).expect(0);
     let mut left = raw.len();

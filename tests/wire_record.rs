@@ -203,6 +203,39 @@ fn ctrl_c_leaves_a_whole_record_and_a_full_one_stops() {
 }
 
 #[test]
+fn a_record_ends_whole_where_no_more_can_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let ear = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = ear.local_addr().unwrap().to_string();
+    // A limit of the size of files stands for a full disk: both take a part of what is written.
+    let script = "trap '' XFSZ; ulimit -f 2; exec \"$0\" \"$@\"";
+    for name in ["r.jsonl", "r.pcapng"] {
+        let path = dir.path().join(name);
+        let record = path.to_str().unwrap();
+        let args = ["udp", "connect", &address, "--send", "forty bytes that no block of 512 is made of"];
+        let wire = wire_command(&[&args[..], &["--interval", "0.001", "--record", record]].concat());
+        let mut limited = command("sh", &["-c", script]);
+        limited.arg(wire.get_program()).args(wire.get_args());
+        let ended = crate::harness::Running::to_end(limited, b"").expect(1);
+        assert!(ended.stderr.contains("recording to"), "{}", ended.stderr);
+        let file = std::fs::read(&path).unwrap();
+        assert!(file.len() > 500, "{name} has {} bytes", file.len());
+        if name == "r.jsonl" {
+            let text = String::from_utf8(file).unwrap();
+            assert!(text.ends_with('\n'), "{text}");
+            assert!(text.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
+            continue;
+        }
+        let mut rest = &file[..];
+        while !rest.is_empty() {
+            let length = u32::from_le_bytes(rest[4..8].try_into().unwrap()) as usize;
+            assert_eq!(rest[4..8], rest[length - 4..length]);
+            rest = &rest[length..];
+        }
+    }
+}
+
+#[test]
 fn what_another_program_captured_is_replayed_by_its_sender() {
     if may_skip(has_program("text2pcap"), "what_another_program_captured_is_replayed_by_its_sender", "tshark")
     {

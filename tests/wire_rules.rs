@@ -128,6 +128,13 @@ fn what_is_expected_comes_or_not_in_time() {
     assert!(late.stderr.contains("did not come within"), "{}", late.stderr);
     assert_eq!(late.stdout, "status: READY\n", "what came is printed all the same");
 
+    // What could not be sent tells at the end, whatever was answered, unless what was expected came.
+    for (args, code) in [(&[][..], 1), (&["-C", "1"], 1), (&["-W", "60", "-E", "READY"], 0)] {
+        let asking = [&["tcp", "connect", &address, "-i", "hex"], args].concat();
+        let ended = wire_with(&asking, b"3f\nno hex\n").expect(code);
+        assert_eq!(ended.stdout, "status: READY\n", "{args:?}");
+    }
+
     // The far end may leave first, or say it in pieces.
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap().to_string();

@@ -113,6 +113,17 @@ pub(crate) fn exit_of(kind: Kind) -> Exit {
     }
 }
 
+/// The exit code for what the system says of a file.
+#[must_use]
+pub(crate) fn exit_of_io(error: &io::Error) -> Exit {
+    match error.kind() {
+        io::ErrorKind::NotFound => Exit::NotFound,
+        io::ErrorKind::PermissionDenied => Exit::Refused,
+        io::ErrorKind::StorageFull => Exit::NoSpace,
+        _ => Exit::Failed,
+    }
+}
+
 /// The one code for several failures: the one they share, else [`Exit::Failed`]. `None` where there were none.
 pub(crate) fn common(exits: impl IntoIterator<Item = Exit>) -> Option<Exit> {
     exits.into_iter().reduce(|a, b| if a == b { a } else { Exit::Failed })

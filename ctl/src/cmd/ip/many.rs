@@ -9,12 +9,14 @@ use ipnet::IpNet;
 use serde::Serialize;
 use std::net::IpAddr;
 
-/// Lines that `--split` prints where nothing else was asked for.
+/// Lines that `--split` prints for a person who did not say how many.
 const SPLIT_LINES: usize = 1024;
 
 #[derive(Serialize)]
 struct Common {
     kind: &'static str,
+    /// Of which addresses.
+    version: u8,
     network: String,
     hosts: Count,
 }
@@ -30,18 +32,17 @@ struct Overlap {
 pub(super) fn compare(out: &mut Out, json: bool, targets: &[Target]) -> Outcome {
     let nets: Vec<IpNet> = targets.iter().map(Target::net).collect();
     let families = nets.iter().partition::<Vec<IpNet>, _>(|net| net.addr().is_ipv4());
-    for family in [families.0, families.1] {
+    let is_mixed = !families.0.is_empty() && !families.1.is_empty();
+    for (version, family) in [(4, families.0), (6, families.1)] {
         if family.len() < 2 {
             continue;
         }
         if let Some(net) = prefix::common(&family) {
             let hosts = prefix::hosts(&net);
-            let text = format!("common    {net}, the smallest network with all of them: {hosts}");
-            out.either(
-                json,
-                &Common { kind: "common", network: net.to_string(), hosts: hosts.count },
-                &text,
-            )?;
+            let them = if is_mixed { format!("the IPv{version} ones") } else { "them".to_owned() };
+            let text = format!("common    {net}, the smallest network with all of {them}: {hosts}");
+            let object = Common { kind: "common", version, network: net.to_string(), hosts: hosts.count };
+            out.either(json, &object, &text)?;
         }
         for (net, within) in prefix::overlaps(&family) {
             let text = if net == within {
@@ -91,7 +92,7 @@ pub(super) fn split(
             .hint(format!("from /{} to /{} can be", net.prefix_len(), net.max_prefix_len())));
         }
     }
-    let mut left = most.unwrap_or(SPLIT_LINES);
+    let mut left = most.unwrap_or_else(|| lines_for(out.is_terminal() && !json));
     for net in targets.iter().map(|target| target.net().trunc()) {
         let Ok(subnets) = net.subnets(prefix) else { continue }; // looked at above
         let mut shown = 0_u128;
@@ -119,6 +120,11 @@ pub(super) fn split(
     Ok(())
 }
 
+/// How many lines are printed where nobody said how many: programs get all.
+fn lines_for(person: bool) -> usize {
+    if person { SPLIT_LINES } else { usize::MAX }
+}
+
 #[derive(Serialize)]
 struct Contains {
     kind: &'static str,
@@ -141,4 +147,14 @@ pub(super) fn contains(out: &mut Out, json: bool, targets: &[Target], what: &Tar
     }
     out.flush()?;
     if all { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_person_is_spared_lines() {
+        assert_eq!((lines_for(true), lines_for(false)), (SPLIT_LINES, usize::MAX));
+    }
 }

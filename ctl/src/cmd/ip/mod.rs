@@ -40,7 +40,7 @@ pub(crate) struct Args {
     /// Divide the networks into ones of this prefix
     #[arg(long, value_name = "PREFIX", value_parser = parse_split, requires = "targets")]
     split: Option<u8>,
-    /// At most so many networks of --split [default: 1024]
+    /// At most so many networks of --split [default: 1024 on a terminal, else all]
     #[arg(short = 'n', long = "lines", value_name = "N", requires = "split")]
     most: Option<usize>,
     /// Whether the networks contain this address or network

@@ -68,7 +68,10 @@ pub(super) fn parse(line: &str, writing: &Writing, commands: bool) -> Result<Com
             Ok(writing.of_hex(hex)?.map_or(Command::Nothing, |payload| Command::Send(None, payload)))
         }
         ("file", "") => Err("/file needs a path".into()),
-        ("file", path) => read_file(Path::new(path)).map(|bytes| Command::Send(None, bytes.into())),
+        ("file", path) => {
+            let bytes = read_file(Path::new(path)).map_err(|failed| failed.message)?;
+            Ok(Command::Send(None, bytes.into()))
+        }
         ("help" | "?", "") => Ok(Command::Help),
         ("quit" | "q", "") => Ok(Command::Quit),
         (target, _) => match target.parse() {

@@ -23,8 +23,8 @@ pub(crate) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  netkitctl wire tcp connect 10.0.0.9:80        # talk; what arrives stands above what you type
-  netkitctl wire udp listen 9999 -o both        # watch a port, hex and text side by side
+  netkitctl wire tcp connect 10.0.0.9:80 -a crlf  # talk; what arrives stands above what you type
+  netkitctl wire udp listen 9999 -o both          # watch a port, hex and text side by side
   netkitctl wire unix connect /run/netkit/netkitd.sock --append lf
   # A Modbus/TCP query, and its answer within two seconds (exit code 0, else 6):
   netkitctl wire tcp connect 10.0.0.50:502 --hex '00 01 00 00 00 06 01 03 00 00 00 0A' \\
@@ -38,7 +38,7 @@ Examples:
   printf '%s\\r\\n' 'M-SEARCH * HTTP/1.1' 'HOST: 239.255.255.250:1900' \\
       'MAN: \"ssdp:discover\"' 'MX: 2' 'ST: ssdp:all' '' |
     netkitctl wire udp connect 239.255.255.250:1900 --input raw -o text -W 3
-  # The tutorial's programs, from the other side: its chat sends to port 9999, its server wants a name:
+  # The tutorial's programs, from the other side: its chat sends to 9999, its server wants a name:
   netkitctl wire udp connect 192.168.1.70:7890 --bind 9999
   netkitctl wire tcp connect 192.168.1.70:7891 --send a.txt > a.txt
   netkitctl wire tcp listen 7891 --hang-up --reply 'a.txt => file:a.txt' --reply '. => no_file'
@@ -49,8 +49,13 @@ Examples:
 At a terminal lines that begin with / are commands; /help shows them. On a pipe stdout gets the
 bytes that arrive and nothing else, unless -o or --json say otherwise, and each line of stdin is a
 message. When stdin ends, a stream is half-closed and its end awaited; answers to datagrams, and to
-a replay, are awaited for 1 s. A stream stays until one side ends it: -W does. With --json each event is an object: at, kind (listening, opened, received, sent,
-closed, totals), family, number, peer, local, bytes, hex, and text where the bytes are such.";
+a replay, are awaited for 1 s. A stream stays until one side ends it: -W does. With --json each
+event is an object: at, kind (listening, opened, received, sent, closed, totals), family, number,
+peer, local, bytes, hex, and text where the bytes are such.
+
+Exit codes: 0 done; with --expect whenever it came, and 6 when it or what -C asks for did not. Else
+1 if anything that was to be sent was not, such as a line that is no hex or a file that is too
+large; 4 no such host, socket, file or directory, 5 refused, 8 a full disk while recording.";
 
 const PATTERNS: &str = "\
 A PATTERN is a regular expression in which ^ and $ match at lines, or hex:01 ?? FF, with ?? for any

@@ -138,10 +138,10 @@ impl Journal {
         if self.json {
             let mut line = Line::about("totals", self.family.name(), &self.local);
             (line.received, line.sent) = (Some(self.received.into()), Some(self.sent.into()));
-            self.screen.json(&line.json())?;
-        } else {
-            self.talk(&format!("received {}, sent {}", counted(self.received), counted(self.sent)));
+            let told = self.screen.json(&line.json());
+            return self.flush().and(told); // the record is to be whole though nobody reads this
         }
+        self.talk(&format!("received {}, sent {}", counted(self.received), counted(self.sent)));
         self.flush()
     }
 }

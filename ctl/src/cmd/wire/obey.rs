@@ -30,7 +30,7 @@ impl Session {
             match command {
                 Ok(command) => self.obey(command)?,
                 Err(why) => {
-                    self.is_line_refused = true;
+                    self.has_refused = true;
                     self.journal.warn(&why);
                 }
             }
@@ -68,6 +68,7 @@ impl Session {
                 }
                 match target {
                     Target::One(number) if self.peers.has_left(number) => {
+                        self.has_refused |= self.prompt.is_none();
                         self.journal.warn(&format!("not sent: #{number} has left"));
                     }
                     _ => self.pending = Some(Command::Send(to, payload)),

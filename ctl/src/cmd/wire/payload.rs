@@ -3,6 +3,7 @@
 
 use super::limits;
 use super::text::Encoding;
+use crate::exit::{Exit, Failure, Outcome, exit_of_io};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -94,17 +95,15 @@ pub(super) fn encode(text: &str, encoding: Encoding) -> Result<Vec<u8>, String> 
 /// All of a file.
 ///
 /// # Errors
-/// A sentence that says why not.
-pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+/// Why not.
+pub(super) fn read_file(path: &Path) -> Outcome<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(limits::FILE + 1).read_to_end(&mut bytes));
-    read.map_err(|e| format!("reading {}: {e}", path.display()))?;
+    read.map_err(|e| Failure::new(exit_of_io(&e), format!("reading {}: {e}", path.display())))?;
     if bytes.len() as u64 > limits::FILE {
-        return Err(format!(
-            "{} is larger than {} MiB, the most that is sent at once",
-            path.display(),
-            limits::FILE >> 20
-        ));
+        let most = limits::FILE >> 20;
+        let why = format!("{} is larger than {most} MiB, the most that is sent at once", path.display());
+        return Err(Failure::new(Exit::Failed, why));
     }
     Ok(bytes)
 }

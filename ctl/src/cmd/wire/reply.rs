@@ -6,6 +6,7 @@ use super::limits;
 use super::pattern::{Memory, Pattern};
 use super::payload::{FILE, HEX, Payload, parse_hex, read_file, unescape};
 use super::text::Encoding;
+use crate::exit::{Exit, Failure, Outcome};
 use std::path::Path;
 
 /// One rule: what is looked for, and the answer.
@@ -30,24 +31,25 @@ impl Rule {
     /// sent as it is and without `with` behind it.
     ///
     /// # Errors
-    /// A sentence that says what is wrong.
-    pub(super) fn parse(text: &str, encoding: Encoding, with: &[Append]) -> Result<Rule, String> {
+    /// What is wrong with the rule, or with the file that it names.
+    pub(super) fn parse(text: &str, encoding: Encoding, with: &[Append]) -> Outcome<Rule> {
+        let usage = |why: String| Failure::new(Exit::Usage, why);
         let Some((pattern, answer)) = text.split_once("=>") else {
-            return Err(format!("{text:?} is no rule MATCH => ANSWER"));
+            return Err(usage(format!("{text:?} is no rule MATCH => ANSWER")));
         };
         let (pattern, answer) = (pattern.trim(), answer.trim());
         if pattern.is_empty() {
-            return Err(format!("{text:?} matches nothing; a dot matches all"));
+            return Err(usage(format!("{text:?} matches nothing; a dot matches all")));
         }
-        let pattern = Pattern::parse(pattern, encoding)?;
+        let pattern = Pattern::parse(pattern, encoding).map_err(usage)?;
         let answer = if let Some(hex) = answer.strip_prefix(HEX) {
-            Answer::Fixed(finished(parse_hex(hex)?, with))
+            Answer::Fixed(finished(parse_hex(hex).map_err(usage)?, with))
         } else if let Some(path) = answer.strip_prefix(FILE) {
             Answer::Fixed(read_file(Path::new(path))?.into())
         } else if answer.contains('$') {
-            Answer::Template(unescape(answer, Encoding::Utf8)?.into(), encoding)
+            Answer::Template(unescape(answer, Encoding::Utf8).map_err(usage)?.into(), encoding)
         } else {
-            Answer::Fixed(finished(unescape(answer, encoding)?, with))
+            Answer::Fixed(finished(unescape(answer, encoding).map_err(usage)?, with))
         };
         Ok(Rule { pattern, answer, append: with.to_vec() })
     }

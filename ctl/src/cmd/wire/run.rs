@@ -57,8 +57,8 @@ pub(super) struct Session {
     pub(super) over: Option<Option<String>>,
     /// A message could not be sent, and nothing came since.
     pub(super) trouble: Option<Exit>,
-    /// A line of stdin made no message.
-    pub(super) is_line_refused: bool,
+    /// Something that was to be sent was not, and no person was there to see it.
+    pub(super) has_refused: bool,
     pub(super) is_half_closed: bool,
     /// A full table or a lack of descriptors was told.
     pub(super) is_full_told: bool,
@@ -142,7 +142,7 @@ impl Session {
             is_ended: false,
             over: None,
             trouble: None,
-            is_line_refused: false,
+            has_refused: false,
             is_half_closed: false,
             is_full_told: false,
             buffer: vec![0; limits::DATAGRAM.max(limits::CHUNK)],
@@ -214,8 +214,13 @@ impl Session {
         if let Some(exit) = self.signals.caught() {
             return Some(Err(Failure::silent(exit)));
         }
+        if self.is_seen {
+            return Some(Ok(())); // that decides alone
+        }
+        // Scripts are told at the end, whatever else was sent or answered.
+        let in_order = || if self.has_refused { Err(Failure::silent(Exit::Failed)) } else { Ok(()) };
         if self.has_enough() {
-            return Some(Ok(()));
+            return Some(in_order());
         }
         let is_waited_for = self.settings.expect.is_some() || self.settings.stop_after.is_some();
         if let Some(why) = &self.over {
@@ -225,7 +230,7 @@ impl Session {
                     "the connection ended before what was waited for came",
                 )),
                 Some(_) => Err(Failure::silent(Exit::Failed)),
-                None => Ok(()),
+                None => in_order(),
             });
         }
         if self.deadline.is_some_and(|deadline| now >= deadline) {
@@ -236,13 +241,11 @@ impl Session {
                     Err(Failure::new(Exit::Unfinished, format!("{what} did not come within {waited}")))
                 }
                 Some(exit) => Err(Failure::silent(exit)),
-                None => Ok(()),
+                None => in_order(),
             });
         }
         let is_silent = self.lingers_until().is_some_and(|until| now >= until);
-        let has_sent_nothing = self.is_line_refused && self.journal.sent.messages == 0;
-        let trouble = self.trouble.or(has_sent_nothing.then_some(Exit::Failed));
-        is_silent.then(|| trouble.map_or(Ok(()), |exit| Err(Failure::silent(exit))))
+        is_silent.then(|| self.trouble.map_or_else(in_order, |exit| Err(Failure::silent(exit))))
     }
 
     /// Whether what was waited for came, or somebody said that it is enough: nothing more is taken in then.

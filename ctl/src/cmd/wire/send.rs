@@ -118,6 +118,7 @@ impl Session {
             _ => io::Error::from(e).to_string(),
         };
         self.journal.warn(&format!("not sent to {name}: {why}"));
+        self.has_refused |= e == Errno::MSGSIZE && self.prompt.is_none();
         let is_refused = matches!(e, Errno::CONNREFUSED | Errno::ACCESS | Errno::PERM);
         self.trouble = Some(if is_refused { Exit::Refused } else { Exit::Failed });
         self.active = Instant::now();

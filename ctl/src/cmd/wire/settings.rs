@@ -152,7 +152,7 @@ fn of(
         return Err(usage(format!("{} rules; {} is the most", common.reply.len(), limits::RULES)));
     }
     let rules =
-        common.reply.iter().map(|rule| Rule::parse(rule, encoding, &common.append)).collect::<Result<_, _>>();
+        common.reply.iter().map(|rule| Rule::parse(rule, encoding, &common.append)).collect::<Outcome<_>>();
     let expect = common.expect.as_deref().map(|pattern| Pattern::parse(pattern, encoding)).transpose();
     if clients.once && endpoint.action == Action::Connect {
         return Err(usage("--once is for listening"));
@@ -185,7 +185,7 @@ fn of(
         commands: common.commands || ends.stdin_is_terminal,
         is_interactive,
         target: common.to,
-        rules: rules.map_err(usage)?,
+        rules: rules?,
         hang_up: clients.hang_up,
         once: clients.once,
         expect: expect.map_err(usage)?,
@@ -220,7 +220,7 @@ fn scheduled(send: Send, with: &[Append], encoding: Encoding) -> Outcome<Option<
             append(&mut bytes, with);
             bytes.into()
         }
-        (None, Some(path)) => read_file(path).map_err(|e| Failure::new(Exit::Failed, e))?.into(),
+        (None, Some(path)) => read_file(path)?.into(),
         (None, None) => return Ok(None),
     };
     let left = if send.interval.is_some() { send.count } else { Some(1) };
@@ -231,7 +231,7 @@ fn scheduled(send: Send, with: &[Append], encoding: Encoding) -> Outcome<Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
 
     #[derive(Parser)]
     struct Line {
@@ -281,6 +281,15 @@ mod tests {
             ("udp|listen|1|--force", false),
         ] {
             assert_eq!(parsed(line).is_ok(), is_taken, "{line}");
+        }
+    }
+
+    #[test]
+    fn examples_fit_into_a_terminal() {
+        let help = Line::command().get_after_help().unwrap().to_string();
+        assert!(help.contains("Exit codes:"));
+        for line in help.lines() {
+            assert!(line.chars().count() <= 100, "a comment that wraps goes on without its #: {line}");
         }
     }
 

@@ -3,17 +3,19 @@
 
 mod packets;
 mod pcapng;
+mod whole;
 
 use super::entry::{Entry, Line};
 use super::socket::Family;
 use super::text::Encoding;
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Failure, Outcome, exit_of_io};
 use crate::format::show_bytes;
 use crate::output::say;
 use packets::Packets;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::fs::OpenOptions;
+use std::io;
 use std::path::PathBuf;
+use whole::Whole;
 
 /// What to record to.
 #[derive(Clone, Debug)]
@@ -45,7 +47,7 @@ impl Recording {
 /// A record that is being written.
 pub(super) struct Record {
     settings: Recording,
-    file: BufWriter<File>,
+    file: Whole,
     form: Form,
     family: Family,
     encoding: Encoding,
@@ -74,7 +76,7 @@ impl Record {
         let opened = options.open(&settings.path).map_err(|e| cant_make(settings, &e));
         let mut record = Record {
             settings: settings.clone(),
-            file: BufWriter::new(opened?),
+            file: Whole::new(opened?),
             form: if settings.is_json() { Form::Json } else { Form::Pcapng(Packets::new(family)) },
             family,
             encoding,
@@ -119,7 +121,8 @@ impl Record {
 
     fn write(&mut self, bytes: &[u8]) -> Outcome {
         self.written += bytes.len() as u64;
-        self.file.write_all(bytes).map_err(|e| failed(&self.settings, &e))
+        let added = self.file.add(bytes);
+        self.told(added)
     }
 
     /// Hands all to the system.
@@ -127,21 +130,26 @@ impl Record {
     /// # Errors
     /// As [`Record::add`].
     pub(super) fn flush(&mut self) -> Outcome {
-        self.file.flush().map_err(|e| failed(&self.settings, &e))
+        let flushed = self.file.flush();
+        self.told(flushed)
+    }
+
+    /// What the disk did not take ends the record.
+    fn told(&mut self, done: io::Result<()>) -> Outcome {
+        self.is_full |= done.is_err();
+        done.map_err(|e| failed(&self.settings, &e))
     }
 }
 
 fn cant_make(settings: &Recording, e: &io::Error) -> Failure {
-    let failed = Failure::new(Exit::Failed, format!("recording to {}: {e}", settings.path.display()));
     match e.kind() {
-        io::ErrorKind::AlreadyExists => failed.hint("--force replaces it"),
-        _ => failed,
+        io::ErrorKind::AlreadyExists => failed(settings, e).hint("--force replaces it"),
+        _ => failed(settings, e),
     }
 }
 
 fn failed(settings: &Recording, e: &io::Error) -> Failure {
-    let exit = if e.kind() == io::ErrorKind::StorageFull { Exit::NoSpace } else { Exit::Failed };
-    Failure::new(exit, format!("recording to {}: {e}", settings.path.display()))
+    Failure::new(exit_of_io(e), format!("recording to {}: {e}", settings.path.display()))
 }
 
 #[cfg(test)]

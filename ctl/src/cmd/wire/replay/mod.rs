@@ -4,9 +4,9 @@
 mod json;
 mod pcapng;
 
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Exit, Failure, Outcome, exit_of_io};
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -74,10 +74,7 @@ impl Reader {
     /// That it can't be read, or is none.
     pub(super) fn open(path: &Path, pick: Pick) -> Outcome<Reader> {
         let name = path.display().to_string();
-        let failed = |e: std::io::Error| {
-            let exit = if e.kind() == ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
-            Failure::new(exit, format!("reading {name}: {e}"))
-        };
+        let failed = |e: std::io::Error| Failure::new(exit_of_io(&e), format!("reading {name}: {e}"));
         let mut file = BufReader::new(File::open(path).map_err(failed)?);
         let is_json = file.fill_buf().map_err(failed)?.first() == Some(&b'{');
         let form = if is_json {

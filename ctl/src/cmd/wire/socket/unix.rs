@@ -2,7 +2,7 @@
 //! with `@` is an abstract name, as unix(7) has them.
 
 use super::{Action, Endpoint, Family, Opened, failure};
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{
@@ -64,6 +64,7 @@ pub(super) fn open(endpoint: &Endpoint) -> Outcome<(Opened, Option<SocketFile>)>
             connect(&fd, &address).map_err(|e| {
                 let failed = failure(format!("connecting to {}", endpoint.address), e);
                 match e {
+                    Errno::CONNREFUSED => failed.hint("no program listens on that socket, or not any more"),
                     Errno::AGAIN => failed.hint("too many connections wait there to be accepted"),
                     Errno::PROTOTYPE => {
                         failed.hint("it is of the other type: unix is a stream, unix-dgram datagrams")
@@ -106,12 +107,13 @@ fn bind_to(
         Ok(()) => {}
         Err(Errno::ADDRINUSE) if is_dead(text, address, kind)? => {
             std::fs::remove_file(text).map_err(|e| {
-                Failure::new(
-                    crate::exit::Exit::Failed,
-                    format!("replacing {text}, whose program is gone: {e}"),
-                )
+                Failure::new(Exit::Failed, format!("replacing {text}, whose program is gone: {e}"))
             })?;
             bind(fd, address).map_err(failed)?;
+        }
+        Err(Errno::ADDRINUSE) if is_other_file(text, address) => {
+            let why = "a file of that name is in the way, which is no socket and is not removed";
+            return Err(Failure::new(Exit::Failed, format!("binding {text}: {why}")));
         }
         Err(e) => return Err(failed(e)),
     }
@@ -123,6 +125,12 @@ fn bind_to(
 fn is_dead(text: &str, address: &SocketAddrUnix, kind: SocketType) -> Outcome<bool> {
     let is_socket = std::fs::symlink_metadata(text).is_ok_and(|found| found.file_type().is_socket());
     Ok(is_socket && connect(make(kind)?, address) == Err(Errno::CONNREFUSED))
+}
+
+/// Whether there is a file that is no socket.
+fn is_other_file(text: &str, address: &SocketAddrUnix) -> bool {
+    let found = address.path_bytes().and_then(|_| std::fs::symlink_metadata(text).ok());
+    found.is_some_and(|found| !found.file_type().is_socket())
 }
 
 #[cfg(test)]
