@@ -1,6 +1,6 @@
 //! `netkitctl ip`: what it says of addresses and of this machine, with and without netkitd.
 
-use crate::harness::{Ended, Node, Running, command, is_root, may_skip};
+use crate::harness::{Ended, Node, NodeBuilder, Running, command, is_root, may_skip};
 use serde_json::{Value, json};
 
 /// netkitctl where no netkitd is.
@@ -140,4 +140,14 @@ fn a_network_namespace_is_told_as_it_is() {
     let asked = |address: &str| found.iter().rfind(|found| found["address"] == address).unwrap();
     assert_eq!(asked("10.9.0.0")["reached_from"], "10.9.0.1");
     assert!(asked("8.8.8.8")["unreachable_because"].as_str().unwrap().contains("unreachable"), "{found:?}");
+}
+
+#[test]
+fn a_peer_that_has_an_address_is_named() {
+    let [bob, alice] = ["bob", "alice"].map(|name| NodeBuilder::default().name(name).start());
+    alice.ctl(&["peers", "add", "--wait=60", &bob.chat().to_string()]).expect(0);
+    let found = alice.ctl(&["ip", "--json", "127.0.0.1"]).expect(0).json().remove(0);
+    assert_eq!(found["peers"], json!([{"peer": "bob", "trust": "known", "linked": true}]), "{found}");
+    assert!(alice.ctl(&["ip", "127.0.0.1"]).expect(0).stdout.contains("bob (known, linked)"));
+    assert_eq!(alice.ctl(&["ip", "--json", "127.0.0.2"]).expect(0).json()[0].get("peers"), None);
 }

@@ -6,6 +6,7 @@ use super::prefix::{self, Count, grouped};
 use super::registry::Block;
 use super::scope::{self, Scope};
 use super::target::Target;
+use super::whose::Holder;
 use serde::Serialize;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -34,6 +35,9 @@ pub(super) struct Facts {
     ipv4: Option<Ipv4Addr>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub reach: Option<Reach>,
+    /// Which peers have it, as far as netkitd knows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<Holder>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
 }
@@ -133,6 +137,7 @@ impl Facts {
             unusable_because: unusable,
             ipv4: v6.and_then(scope::embedded),
             reach: None,
+            peers: Vec::new(),
             notes,
         }
     }
@@ -155,6 +160,7 @@ impl Facts {
             self.unusable_because.as_ref().map_or("as a host".to_owned(), |why| format!("no: {why}"));
         rows.push(("usable", usable));
         rows.extend(self.reach.as_ref().map(|reach| ("reached", reach.shown())));
+        rows.extend(self.peers.iter().map(|holder| ("peer", holder.shown())));
         rows.extend(self.notes.iter().map(|note| ("note", note.clone())));
         rows
     }

@@ -1,6 +1,6 @@
 //! `netkitctl ip`: what addresses and networks are, and what this machine has. Needs no netkitd. `target` is what was
 //! typed, `facts` what is known of it (`class`, `scope`, `registry`, `prefix`), `many` compares and divides, `here` is
-//! this machine. Which peer has an address is not told: netkitd has no method that knows.
+//! this machine, `whose` the peers that a netkitd knows.
 
 mod class;
 mod facts;
@@ -10,6 +10,7 @@ mod prefix;
 mod registry;
 mod scope;
 mod target;
+mod whose;
 
 use crate::context::Context;
 use crate::exit::Outcome;
@@ -17,6 +18,7 @@ use crate::machine::interfaces::{Interface, having, index_of, interfaces, source
 use crate::output::{Out, escape_line};
 use facts::{Facts, Reach};
 use target::{Target, parse_split};
+use whose::Peers;
 
 /// Say what addresses and networks are, and which this machine has
 #[derive(Debug, clap::Args)]
@@ -59,9 +61,11 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         here::show(context, &mut out)?;
     } else {
         let interfaces = interfaces().unwrap_or_default(); // they only name what reaches an address
+        let peers = Peers::ask(context);
         for (nth, target) in args.targets.iter().enumerate() {
             let mut facts = Facts::of(target);
             facts.reach = Some(reach(target, &interfaces));
+            facts.peers = peers.at(target.address);
             if json {
                 out.object(&facts)?;
                 continue;
