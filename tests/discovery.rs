@@ -177,7 +177,7 @@ fn who_asks_by_hand_is_answered() {
     }
 }
 
-/// Runs Avahi, and the bus that it needs, in namespaces of their own where the machine may have them, too.
+/// Runs Avahi, and the bus that it needs, which ends with it, in places of their own: the machine may have them, too.
 const AVAHI: &str = r#"
 mkdir -p /run/avahi-daemon
 mount -t tmpfs none /run/avahi-daemon
@@ -187,7 +187,7 @@ cat > "$1/bus.conf" <<EOF
 <allow user="*"/></policy></busconfig>
 EOF
 printf '[server]\nhost-name=ava\nuse-ipv4=yes\nuse-ipv6=yes\n[publish]\npublish-workstation=yes\n' > "$1/avahi.conf"
-dbus-daemon --config-file="$1/bus.conf" --nofork --print-address=1 &
+setpriv --pdeathsig KILL dbus-daemon --config-file="$1/bus.conf" --nofork --print-address=1 &
 until [ -S "$1/bus" ]; do read -t 0.1 -r _ < /dev/zero || true; done
 export DBUS_SYSTEM_BUS_ADDRESS="unix:path=$1/bus"
 exec avahi-daemon --file="$1/avahi.conf" --no-chroot --no-rlimits --no-drop-root
@@ -304,6 +304,49 @@ fn an_announcer_that_lies_does_no_harm() {
     assert!(found.len() <= 8, "{found:?}");
     anna.stop();
     wait_gone(&bob, "anna", "10.77.0.1");
+}
+
+/// Fills the memory of whoever keeps all that is announced.
+const FLOOD: &str = r#"
+import os, socket, struct, sys, time
+out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(sys.argv[1]))
+out.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 9000) # so that sending waits for the LAN
+def record():
+    return b"\x0c" + os.urandom(6).hex().encode() + b"\5local\0" + struct.pack("!HHIH", 1, 1, 4000000000, 4) + os.urandom(4)
+while True:
+    packet = struct.pack("!HHHHHH", 0, 0x8400, 0, 200, 0, 0) + b"".join(record() for _ in range(200))
+    out.sendto(packet, ("224.0.0.251", 5353))
+"#;
+
+#[test]
+fn a_flood_of_announcements_ends_discovery_for_a_while_and_nothing_else() {
+    if has_no_lab("a_flood_of_announcements_ends_discovery_for_a_while_and_nothing_else", &["python3"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let (a, b, c) = (lab.host(1), lab.host(2), lab.host(3));
+    let mut anna = a.node("anna").start();
+    let bob = b.node("bob").start();
+    wait_found(&anna, "bob", &["10.77.0.2:7890"]);
+    let flood = Running::start(c.command(&["python3", "-c", FLOOD, "10.77.0.3"]));
+    anna.daemon().stderr_with("somebody floods the LAN");
+    drop(flood);
+    wait_gone(&anna, "bob", "");
+    anna.stop();
+    drop(bob);
+}
+
+#[test]
+fn who_hears_nothing_says_so() {
+    if has_no_lab("who_hears_nothing_says_so", &["nft"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let a = lab.host(1);
+    a.lose(100);
+    let mut anna = a.node("anna").start();
+    anna.daemon().stderr_with("discovery hears nothing, not even itself");
 }
 
 #[test]

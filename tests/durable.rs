@@ -206,14 +206,18 @@ fn unverified_lines_make_room_for_our_own() {
     assert_eq!(ours, 20);
 }
 
-/// A netkitd whose state directory is a small file system of its own, seen by it alone.
-fn node_on_small_disk(sections: &str) -> (Node, tempfile::TempDir) {
+/// A box whose state directory is a small file system of its own, seen by its netkitd alone.
+pub fn small_disk(builder: NodeBuilder) -> (NodeBuilder, tempfile::TempDir) {
     let mount = tempfile::Builder::new().prefix("netkit-disk-").tempdir().unwrap();
     let script =
         format!("mount -t tmpfs -o size=12m netkit-test {} && exec \"$0\" \"$@\"", mount.path().display());
-    let builder = NodeBuilder::default().state(&mount.path().join("state")).sections(sections);
-    let node = builder.wrapper(&["unshare", "--mount", "sh", "-c", &script]).start();
-    (node, mount)
+    let builder = builder.state(&mount.path().join("state"));
+    (builder.wrapper(&["unshare", "--mount", "sh", "-c", &script]), mount)
+}
+
+fn node_on_small_disk(sections: &str) -> (Node, tempfile::TempDir) {
+    let (builder, mount) = small_disk(NodeBuilder::default().sections(sections));
+    (builder.start(), mount)
 }
 
 #[test]
@@ -309,7 +313,7 @@ fn retention_does_its_work_after_a_full_disk() {
 }
 
 /// Writes until the file system is full.
-fn fill(path: &str) {
+pub fn fill(path: &str) {
     use std::io::Write;
     let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
     for size in [64 << 10, 4096, 1] {

@@ -44,8 +44,20 @@ mod files_shown;
 mod ip;
 /// Peers on a LAN that loses, breaks, changes and lies: hosts in network namespaces.
 mod lab;
+/// Messages between linked boxes: delivered, in order, whoever is away meanwhile.
+mod peers;
+/// Links through kill -9, restarts, full disks and replaced logs.
+mod peers_crash;
 /// `netkitctl peers` and `rooms`, and what waits for peers.
 mod peers_ctl;
+/// Who a box is: made once, kept private, never on two machines.
+mod peers_identity;
+/// Rooms: who hears, and each member's receipt.
+mod peers_rooms;
+/// Who is let in, whose messages are taken, who is not who it says.
+mod peers_trust;
+/// What others see of a link.
+mod peers_wire;
 /// Chat with plain peers: the tutorial's, netcat, hostile ones.
 mod plain;
 /// `netkitctl port`: names, ranges, who has a port, what comes of connecting.

@@ -60,7 +60,7 @@ fn this_box_tells_its_name_and_id_for_ever() {
 
 #[test]
 fn hosts_are_asked_from_then_on_and_after_a_restart() {
-    let discovery = "[discovery]\npeers = [\"127.0.0.1:2\"]";
+    let discovery = "[discovery]\nmdns = false\npeers = [\"127.0.0.1:2\"]";
     let mut node = NodeBuilder::default().sections(discovery).start();
     node.ctl(&["peers", "add", "127.0.0.1:1"]).expect(0);
     let late = node.ctl(&["peers", "add", "127.0.0.1:1", "--wait=0.2"]).expect(6);

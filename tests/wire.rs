@@ -357,6 +357,10 @@ fn a_datagram_that_is_too_long_is_told_and_the_rest_goes() {
     assert!(lines.stderr.contains("is no escape"), "{}", lines.stderr);
     let arrived = std::iter::repeat_with(|| listener.json()).find(|line| line["kind"] == "received").unwrap();
     assert_eq!(arrived["hex"], "6f6b00");
+    // It ends, too, where none of its lines could be sent.
+    let none = wire_with(&["udp", "connect", &address], b"\xff\n").expect(1);
+    assert!(none.stderr.contains("not UTF-8"), "{}", none.stderr);
+    wire_with(&["udp", "connect", &address], b"\n").expect(0);
     let raw = vec![b'r'; 100_000];
     wire_with(&["udp", "connect", &address, "--input", "raw"], &raw).expect(0);
     let mut left = raw.len();

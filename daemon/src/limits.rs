@@ -291,13 +291,18 @@ pub const INTERFACES_PAUSE: Duration = Duration::from_millis(300);
 pub const INTERFACES_POLL: Duration = Duration::from_secs(10);
 /// How long the announcer looks at the interfaces each second after one changed.
 pub const ANNOUNCER_LOOKS: Duration = Duration::from_secs(3);
-/// Records and times that the announcer may hold, about 10 MB: a LAN of a thousand boxes takes a third of it. It has no
-/// bound of its own, so that it is ended where somebody makes it hold more.
+/// Records that the announcer may hold, some 20 MB: a LAN of a thousand boxes takes a fifth of it. It has no bound of its
+/// own, so that it is ended where somebody makes it hold more.
 pub const ANNOUNCER_RECORDS: i64 = 50_000;
+/// Times that the announcer may wait for, 32 MB: each record that is heard again adds two, which last for up to 75 minutes.
+/// Three hundred boxes that are switched on together and all answer each other make that many.
+pub const ANNOUNCER_TIMERS: i64 = 2_000_000;
 /// How often that is looked at: in this time a flood takes some 100 MB at most.
 pub const DISCOVERY_TEND: Duration = Duration::from_secs(5);
 /// How long there is no discovery after it failed.
 pub const DISCOVERY_PAUSE: Duration = Duration::from_secs(60);
+/// How long our own announcement, which comes back to us, may take to be heard: it is made after a second.
+pub const DISCOVERY_DEAF: Duration = Duration::from_secs(15);
 /// How often it is noted that an announcement is left out.
 pub const DISCOVERY_NOTE: Duration = Duration::from_secs(10);
 

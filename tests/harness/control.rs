@@ -17,15 +17,31 @@ pub struct Control {
 
 impl Control {
     pub fn connect(path: &Path) -> Control {
-        Control::try_connect(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+        Control::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
     }
 
-    /// A session, where netkitd is there.
-    pub fn try_connect(path: &Path) -> std::io::Result<Control> {
+    /// A session, where there is a netkitd.
+    pub fn try_connect(path: &Path) -> Option<Control> {
+        Control::open(path).ok()
+    }
+
+    fn open(path: &Path) -> std::io::Result<Control> {
         let stream = UnixStream::connect(path)?;
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         Ok(Control { stream: BufReader::new(stream), last_id: 0, notified: Vec::new() })
+    }
+
+    /// Sends bytes; `None` where netkitd went away.
+    pub fn try_send(&mut self, bytes: &[u8]) -> Option<()> {
+        self.stream.get_mut().write_all(bytes).ok()
+    }
+
+    /// The next line; `None` where netkitd went away.
+    pub fn try_line(&mut self) -> Option<Value> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).ok().filter(|&read| read > 0)?;
+        serde_json::from_str(&line).ok()
     }
 
     /// Sends bytes as they are.

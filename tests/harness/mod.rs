@@ -7,6 +7,7 @@ mod fetch;
 mod lab;
 mod needs;
 mod node;
+pub mod pair;
 mod peer;
 mod queue;
 mod reply;

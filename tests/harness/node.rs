@@ -17,7 +17,7 @@ pub struct NodeBuilder {
     files: String,
     downloads: String,
     rest: String,
-    listen: Option<&'static str>,
+    listen: Option<String>,
     state: Option<PathBuf>,
     wrapper: Vec<String>,
 }
@@ -60,8 +60,8 @@ impl NodeBuilder {
     }
 
     /// Another address than `127.0.0.1:0`.
-    pub fn listen(mut self, address: &'static str) -> NodeBuilder {
-        self.listen = Some(address);
+    pub fn listen(mut self, address: &str) -> NodeBuilder {
+        self.listen = Some(address.to_owned());
         self
     }
 
@@ -99,7 +99,7 @@ impl NodeBuilder {
              {}\n{}\n{discovery}",
             at("netkitd.sock"),
             self.control,
-            self.listen.unwrap_or("127.0.0.1:0"),
+            self.listen.as_deref().unwrap_or("127.0.0.1:0"),
             self.chat,
             self.files,
             self.rest,

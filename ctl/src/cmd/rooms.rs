@@ -17,8 +17,8 @@ Examples:
   netkitctl send @ops 'going down for an update'
   netkitctl tail -f -r ops
 
-A room is there as soon as somebody is in it. A message to it goes to the known and trusted peers that are
-in it, whether or not this box is; strangers hear nothing. Every known peer is in @all.")]
+A room is there as soon as somebody is in it. A message to it goes to the known and trusted peers
+that are in it, whether or not this box is; strangers hear nothing. Every known peer is in @all.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     what: Option<What>,
@@ -52,12 +52,12 @@ pub(crate) fn parse_room(text: &str) -> Result<PeerName, String> {
 
 /// Does what was asked.
 pub(crate) fn run(context: &Context, args: Args) -> Outcome {
-    let mut client = context.connect()?;
     let (rooms, joins) = match args.what.unwrap_or(What::List) {
         What::List => return list(context, Out::stdout()),
         What::Join { rooms } => (rooms, true),
         What::Leave { rooms } => (rooms, false),
     };
+    let mut client = context.connect()?;
     let mut failures = Vec::new();
     for room in rooms {
         let done = if joins { client.call(&RoomsJoin { room }) } else { client.call(&RoomsLeave { room }) };

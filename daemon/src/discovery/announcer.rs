@@ -112,11 +112,12 @@ impl Announcer {
         let metrics = self.daemon.get_metrics().map_err(|e| e.to_string())?;
         let metrics = timeout(limits::STOP_DISCOVERY, metrics.recv_async()).await;
         let metrics = metrics.map_err(|_| "the announcer does not answer")?.map_err(|e| e.to_string())?;
-        let held: i64 = (metrics.iter().filter(|(key, _)| key.starts_with("cached-") || *key == "timer"))
-            .map(|(_, count)| count)
-            .sum();
-        if held > limits::ANNOUNCER_RECORDS {
-            return Err(format!("somebody floods it: it holds {held} records"));
+        let records: i64 = metrics.iter().filter(|(key, _)| key.starts_with("cached-")).map(|(_, n)| n).sum();
+        let timers = metrics.get("timer").copied().unwrap_or(0);
+        if records > limits::ANNOUNCER_RECORDS || timers > limits::ANNOUNCER_TIMERS {
+            return Err(format!(
+                "somebody floods the LAN with announcements: {records} records, {timers} timers"
+            ));
         }
         Ok(())
     }

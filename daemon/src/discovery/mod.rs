@@ -94,7 +94,16 @@ async fn session(ends: &Ends, stop: &CancellationToken) -> End {
     };
     tracing::debug!(?nets, "discovery begins");
     let sightings = Sightings::new(ends.me.peer, ends.me.chat.port(), nets.clone());
-    let mut session = Session { selection, announcer, nets, sightings, look: Some(Instant::now()) };
+    let now = Instant::now();
+    let mut session = Session {
+        me: ends.me.peer,
+        selection,
+        announcer,
+        nets,
+        sightings,
+        look: Some(now),
+        deaf_since: Some(now),
+    };
     let end = session.run(ends, stop, &mut changes).await;
     session.announcer.stop().await;
     if !matches!(end, End::Stop) {
@@ -117,12 +126,15 @@ async fn session(ends: &Ends, stop: &CancellationToken) -> End {
 }
 
 struct Session {
+    me: PeerId,
     selection: Selection,
     announcer: Announcer,
     nets: Vec<interfaces::Net>,
     sightings: Sightings,
     /// When the interfaces are to be looked at.
     look: Option<Instant>,
+    /// Since when we have not heard ourselves; `None` once we have, or it was told that we do not.
+    deaf_since: Option<Instant>,
 }
 
 impl Session {
@@ -163,9 +175,12 @@ impl Session {
                     },
                     Err(_) => return End::Stop, // the hub ended
                 },
-                _ = tend.tick() => if let Err(why) = self.announcer.tend().await {
-                    return End::Failed(why);
-                },
+                _ = tend.tick() => {
+                    self.note_deafness();
+                    if let Err(why) = self.announcer.tend().await {
+                        return End::Failed(why);
+                    }
+                }
             }
         }
     }
@@ -174,12 +189,29 @@ impl Session {
         let now = Instant::now();
         match heard {
             Heard::Instance { fullname, claim, port, addresses } => {
+                if claim.as_ref().is_some_and(|claim| claim.peer == self.me) {
+                    self.deaf_since = None;
+                }
                 if !self.sightings.on_resolved(now, &fullname, claim, port, addresses) {
                     self.announcer.note("there is no room for another announcement");
                 }
             }
             Heard::Removed(fullname) => self.sightings.on_removed(now, &fullname),
             Heard::Nothing => {}
+        }
+    }
+
+    /// What we announce comes back to us, so that somebody who hears nothing at all can be told.
+    fn note_deafness(&mut self) {
+        if self.nets.is_empty() {
+            self.deaf_since = self.deaf_since.map(|_| Instant::now()); // nowhere to hear anything yet
+        }
+        if self.deaf_since.is_some_and(|since| since.elapsed() > limits::DISCOVERY_DEAF) {
+            self.deaf_since = None;
+            tracing::warn!(
+                "discovery hears nothing, not even itself: UDP port 5353 may be taken by a program that does not share \
+                 it, or kept shut by a firewall"
+            );
         }
     }
 

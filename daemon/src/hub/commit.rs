@@ -39,7 +39,33 @@ pub(super) struct Job {
     pub order: Order,
 }
 
+/// What a part of the hub wants committed, and what follows from its last op.
+#[derive(Debug)]
+pub(super) struct Step<F> {
+    pub ops: Vec<Op>,
+    pub follow: F,
+    /// Somebody waits for it, and is told where it fails; else it must succeed.
+    pub is_asked: bool,
+}
+
 impl Hub {
+    /// Has a part's steps committed, each by itself.
+    pub(super) fn submit_steps<F>(
+        &mut self,
+        steps: Vec<Step<F>>,
+        then: impl Fn(Box<F>) -> Then,
+    ) -> Result<(), StoreError> {
+        for step in steps {
+            let mut follows: Vec<Then> = step.ops.iter().map(|_| Then::Nothing).collect();
+            if let Some(last) = follows.last_mut() {
+                *last = then(Box::new(step.follow));
+            }
+            let order = if step.is_asked { Order::Free } else { Order::After };
+            self.submit(step.ops, Job { then: follows, order })?;
+        }
+        Ok(())
+    }
+
     pub(super) fn submit(&mut self, ops: Vec<Op>, job: Job) -> Result<(), StoreError> {
         if ops.is_empty() {
             return Ok(());

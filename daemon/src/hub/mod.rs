@@ -303,14 +303,8 @@ impl Hub {
             let active = usize::from(self.config.borrow().downloads.active);
             self.downloads.schedule(now(), Instant::now(), active, room);
         }
-        for step in std::mem::take(&mut self.downloads.steps) {
-            let mut then: Vec<Then> = step.ops.iter().map(|_| Then::Nothing).collect();
-            if let Some(last) = then.last_mut() {
-                *last = Then::Download(Box::new(step.follow));
-            }
-            let order = if step.is_asked { Order::Free } else { Order::After };
-            self.submit(step.ops, Job { then, order })?;
-        }
+        let steps = std::mem::take(&mut self.downloads.steps);
+        self.submit_steps(steps, Then::Download)?;
         // Where there is no room the next report, or the next tick, comes back to it.
         while !self.downloads.orders.is_empty()
             && let Ok(permit) = self.orders.try_reserve()
@@ -323,14 +317,8 @@ impl Hub {
 
     /// Has committed what is to be committed of peers, and gives the chat port as much to do as it takes.
     fn turn_peers(&mut self) -> Result<(), StoreError> {
-        for step in std::mem::take(&mut self.peers.steps) {
-            let mut then: Vec<Then> = step.ops.iter().map(|_| Then::Nothing).collect();
-            if let Some(last) = then.last_mut() {
-                *last = Then::Peer(Box::new(step.follow));
-            }
-            let order = if step.is_asked { Order::Free } else { Order::After };
-            self.submit(step.ops, Job { then, order })?;
-        }
+        let steps = std::mem::take(&mut self.peers.steps);
+        self.submit_steps(steps, Then::Peer)?;
         while !self.peers.orders.is_empty()
             && let Ok(permit) = self.link_orders.try_reserve()
             && let Some(order) = self.peers.orders.pop_front()

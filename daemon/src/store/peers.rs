@@ -71,6 +71,9 @@ pub struct LoadedPeers {
     pub high: Vec<(PeerId, Epoch, u64)>,
 }
 
+/// Numbers follow the clock no further than to the year 2200: JSON's numbers end at 2^53, the year 2255.
+const CLOCK_END: i64 = 7_258_118_400_000_000;
+
 pub(super) fn load(db: &Connection) -> Result<LoadedPeers, StoreError> {
     let sql = "SELECT id, name, trust, addresses, rooms, seen FROM peers ORDER BY id";
     let peers = rows(db, sql, |row| {
@@ -192,11 +195,14 @@ pub(super) fn set_room(db: &Connection, room: &str, joined: bool) -> Result<()> 
     Ok(())
 }
 
-/// Gives a message its number on the way to a peer, and keeps it until that has stored it.
+/// Gives a message its number on the way to a peer, and keeps it until that has stored it. Numbers follow the clock, in
+/// microseconds, where it is ahead of the last one: a box that was set back to a snapshot would else give numbers again
+/// that the peer has stored already, and be told that its new messages are.
 pub(super) fn post(db: &Connection, peer: PeerId, letter: &Letter) -> Result<u64> {
-    let sql = "INSERT INTO numbers (peer, last) VALUES (?1, 1)
-               ON CONFLICT (peer) DO UPDATE SET last = last + 1 RETURNING last";
-    let n: u64 = db.prepare_cached(sql)?.query_row([peer.0], |row| row.get(0))?;
+    let sql = "INSERT INTO numbers (peer, last) VALUES (?1, max(1, ?2))
+               ON CONFLICT (peer) DO UPDATE SET last = max(last + 1, ?2) RETURNING last";
+    let clock = letter.at.0.saturating_mul(1000).min(CLOCK_END);
+    let n: u64 = db.prepare_cached(sql)?.query_row(params![peer.0, clock], |row| row.get(0))?;
     let sql = "INSERT INTO letters (peer, n, message, room, text, at, expires)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     db.prepare_cached(sql)?.execute(params![
@@ -293,16 +299,26 @@ mod tests {
         let (bob, eve) = (row(1).id, row(2).id);
         let numbers: Vec<u64> = (1..4).map(|m| post(&db, bob, &letter(m)).unwrap()).collect();
         let of_room = Letter { room: Some("ops".parse().unwrap()), ..letter(4) };
-        assert_eq!((numbers, post(&db, eve, &of_room).unwrap()), (vec![1, 2, 3], 1));
-        assert_eq!(load(&db).unwrap().letters[3], (eve, Letter { n: 1, ..of_room }));
-        delivered(&db, bob, 2).unwrap();
-        give_up(&db, eve, 1).unwrap();
+        assert_eq!((numbers, post(&db, eve, &of_room).unwrap()), (vec![1000, 1001, 1002], 1000));
+        assert_eq!(load(&db).unwrap().letters[3], (eve, Letter { n: 1000, ..of_room }));
+        delivered(&db, bob, 1001).unwrap();
+        give_up(&db, eve, 1000).unwrap();
         let left: Vec<(PeerId, u64)> =
             load(&db).unwrap().letters.iter().map(|(peer, l)| (*peer, l.n)).collect();
-        assert_eq!(left, [(bob, 3)]);
+        assert_eq!(left, [(bob, 1002)]);
         remove(&db, bob).unwrap();
         assert!(load(&db).unwrap().letters.is_empty());
-        assert_eq!(post(&db, bob, &letter(9)).unwrap(), 4);
+        assert_eq!(post(&db, bob, &letter(9)).unwrap(), 1003);
+    }
+
+    #[test]
+    fn numbers_follow_the_clock_and_rise_where_it_goes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = db(&dir);
+        let at = |millis| Letter { at: Timestamp(millis), ..letter(1) };
+        let numbers = [5, 5, 4, 7, -3, i64::MAX].map(|at_| post(&db, row(1).id, &at(at_)).unwrap());
+        assert_eq!(numbers, [5000, 5001, 5002, 7000, 7001, CLOCK_END as u64]);
+        assert_eq!(post(&db, row(2).id, &at(-1)).unwrap(), 1, "a box whose clock is wrong");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use crate::process::{Guard, without_proxy};
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
+use rustix::process::Signal;
+use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -48,24 +49,63 @@ impl Daemon {
 
     /// The same with further sections of the configuration.
     pub(crate) fn start_with(sections: &str) -> Result<Daemon> {
+        Daemon::start_as("bench", sections)
+    }
+
+    /// One that peers know by this name, and find only where they are told to.
+    pub(crate) fn named(name: &str) -> Result<Daemon> {
+        Daemon::start_as(name, "[discovery]\nmdns = false\n")
+    }
+
+    fn start_as(name: &str, sections: &str) -> Result<Daemon> {
         let dir = TempDir::with_prefix("netkit-bench-").context("cannot make a temporary directory")?;
         let at = dir.path().display();
         let config = format!(
-            "[node]\nstate_dir = \"{at}/state\"\n[control]\nsocket = \"{at}/netkitd.sock\"\n\
+            "[node]\nname = \"{name}\"\nstate_dir = \"{at}/state\"\n[control]\nsocket = \"{at}/netkitd.sock\"\n\
              [chat]\nlisten = \"127.0.0.1:0\"\n[files]\nlisten = \"127.0.0.1:0\"\n{sections}"
         );
-        let file = dir.path().join("config.toml");
-        fs::write(&file, config).context("cannot write the configuration")?;
+        fs::write(dir.path().join("config.toml"), config).context("cannot write the configuration")?;
+        let guard = Daemon::spawn(&dir)?;
+        let mut daemon = Daemon { guard, dir };
+        daemon.wait_ready()?;
+        Ok(daemon)
+    }
+
+    fn spawn(dir: &TempDir) -> Result<Guard> {
         let log = File::create(dir.path().join("log")).context("cannot make the log file")?;
         let mut command = Command::new(program("netkitd")?);
-        command.arg("--config").arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.arg("--config").arg(dir.path().join("config.toml"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         without_proxy(&mut command);
-        let guard = Guard::spawn("netkitd", &mut command)?;
-        let mut daemon = Daemon { guard, dir };
-        let socket = daemon.socket();
-        let ready = daemon.guard.wait_ready(|| UnixStream::connect(&socket));
-        ready.with_context(|| daemon.last_words())?;
-        Ok(daemon)
+        Guard::spawn("netkitd", &mut command)
+    }
+
+    fn wait_ready(&mut self) -> Result<()> {
+        let socket = self.socket();
+        let ready = self.guard.wait_ready(|| UnixStream::connect(&socket));
+        ready.map(drop).with_context(|| self.last_words())
+    }
+
+    /// From now on its chat port is the one that it has.
+    pub(crate) fn keep_port(&self) -> Result<()> {
+        let file = self.dir.path().join("config.toml");
+        let chat = self.connect()?.chat_address()?;
+        let config = fs::read_to_string(&file)?;
+        let from = "[chat]\nlisten = \"127.0.0.1:0\"";
+        ensure!(config.contains(from), "the configuration names no port 0");
+        fs::write(file, config.replace(from, &format!("[chat]\nlisten = \"{chat}\"")))?;
+        Ok(())
+    }
+
+    /// Ends it by this signal.
+    pub(crate) fn end(&mut self, by: Signal) -> Result<()> {
+        self.guard.end(by)
+    }
+
+    /// Starts it again after [`Daemon::end`]; it takes sessions when this returns.
+    pub(crate) fn start_again(&mut self) -> Result<()> {
+        self.guard = Daemon::spawn(&self.dir)?;
+        self.wait_ready()
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
@@ -113,13 +153,33 @@ impl Control {
 
     /// The result of `node.status`.
     pub(crate) fn status(&mut self) -> Result<Value> {
-        self.stream.get_mut().write_all(STATUS).context("cannot ask netkitd")?;
-        self.line.clear();
-        let read = self.stream.read_line(&mut self.line).context("netkitd does not answer")?;
-        ensure!(read > 0, "netkitd closed the connection");
+        self.write(STATUS)?;
+        self.line()?;
         let mut answer: Value = serde_json::from_str(&self.line).context("netkitd's answer is no JSON")?;
         ensure!(answer.get("result").is_some(), "netkitd refused: {}", self.line.trim_end());
         Ok(answer["result"].take())
+    }
+
+    /// Calls a method; its result.
+    pub(crate) fn call(&mut self, method: &str, params: &Value) -> Result<Value> {
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        self.write(format!("{request}\n").as_bytes())?;
+        let mut answer: Value = serde_json::from_str(self.line()?).context("netkitd's answer is no JSON")?;
+        ensure!(answer.get("result").is_some(), "netkitd refused {method}: {answer}");
+        Ok(answer["result"].take())
+    }
+
+    /// Writes lines as they are.
+    pub(crate) fn write(&mut self, lines: &[u8]) -> Result<()> {
+        self.stream.get_mut().write_all(lines).context("cannot ask netkitd")
+    }
+
+    /// The next line.
+    pub(crate) fn line(&mut self) -> Result<&str> {
+        self.line.clear();
+        let read = self.stream.read_line(&mut self.line).context("netkitd does not answer")?;
+        ensure!(read > 0, "netkitd closed the connection");
+        Ok(self.line.trim_end())
     }
 
     /// Where it takes datagrams.

@@ -57,6 +57,14 @@ impl Guard {
         }
     }
 
+    /// Ends the child by a signal.
+    pub(crate) fn end(&mut self, by: Signal) -> Result<()> {
+        self.check()?;
+        kill_process(Pid::from_child(&self.child), by)?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Asks the child to end and waits, killing it in the end. None where it had to be killed.
     pub(crate) fn stop(&mut self) -> Option<ExitStatus> {
         // Until it is waited for, the pid stays the child's.

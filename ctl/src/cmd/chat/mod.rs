@@ -10,9 +10,10 @@ use super::delivery;
 use crate::address::{is_plain, look_up, name_of};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::output::say;
 use netkit_proto::chat::plain::is_bye;
-use netkit_proto::name::Destination;
-use netkit_proto::rpc::call::PeersShow;
+use netkit_proto::name::{Destination, PeerName};
+use netkit_proto::rpc::call::{PeersList, PeersShow, RoomsList, Trust};
 use netkit_proto::rpc::event::Event;
 use netkit_proto::rpc::filter::Filter;
 use std::io::IsTerminal;
@@ -27,10 +28,10 @@ Examples:
   netkitctl chat udp://10.0.0.9:7890
   (echo hello; sleep 5) | netkitctl chat bob > answers.txt
 
-At a terminal what the peer sends appears above the line you type; a line that it does not have within
-2 s is told, and when it has it. On a pipe each line of stdin is a message and each message a line of
-stdout; at the end of stdin it waits up to 60 s until all is delivered (to a plain peer: sent).
-`bye` is sent and ends it; Ctrl-D ends it without a word.")]
+At a terminal what the peer sends appears above the line you type; a line that it does not have
+within 2 s is told, and when it has it. On a pipe each line of stdin is a message and each message a
+line of stdout; at the end of stdin it waits up to 60 s until all is delivered (to a plain peer:
+sent). `bye` is sent and ends it; Ctrl-D ends it without a word.")]
 pub(crate) struct Args {
     /// With whom: NAME, NAME~ID, @room, @all or udp://HOST:PORT
     dest: String,
@@ -100,9 +101,36 @@ fn as_events_name_it(context: &Context, dest: &str) -> Outcome<(String, Option<S
             Ok((name, None))
         }
         Destination::Peer { .. } => label(context, dest.to_owned()),
-        Destination::Room(room) => Ok((dest.to_owned(), Some(room.to_string()))),
-        Destination::All => Ok((dest.to_owned(), Some("all".to_owned()))),
+        Destination::Room(room) => {
+            enter(context, &room)?;
+            Ok((dest.to_owned(), Some(room.to_string())))
+        }
+        Destination::All => {
+            let peers = context.connect()?.call(&PeersList {})?.peers;
+            if peers.iter().all(|peer| peer.trust < Trust::Known) {
+                return Err(Failure::new(Exit::NotFound, "no peers are known: @all reaches nobody")
+                    .hint("netkitctl peers shows who was seen"));
+            }
+            Ok((dest.to_owned(), Some("all".to_owned())))
+        }
     }
+}
+
+/// A room in which somebody is, be it only this box, and waits for others.
+fn enter(context: &Context, room: &PeerName) -> Outcome {
+    let rooms = context.connect()?.call(&RoomsList {})?.rooms;
+    let found = rooms.iter().find(|found| found.name == *room);
+    if !found.is_some_and(|room| room.joined || !room.members.is_empty()) {
+        return Err(Failure::new(
+            Exit::NotFound,
+            format!("nobody that is known here is in the room @{room}"),
+        )
+        .hint("netkitctl rooms shows who is in which"));
+    }
+    if !found.is_some_and(|room| room.joined) {
+        say(&format!("this box is not in @{room} and won't hear the others: netkitctl rooms join {room}"));
+    }
+    Ok(())
 }
 
 fn label(context: &Context, peer: String) -> Outcome<(String, Option<String>)> {
@@ -135,8 +163,14 @@ mod tests {
             assert_eq!(found, expected.map(|name| (name.to_owned(), None)), "{dest}");
         }
         let room = |name: &str| Ok((format!("@{name}"), Some(name.to_owned())));
-        assert_eq!(as_events_name_it(&context, "@ops"), room("ops"));
+        assert_eq!(as_events_name_it(&context, "@ops").unwrap_err().exit, Exit::NotFound);
+        for (joined, members) in [(true, json!([])), (false, json!(["bob"]))] {
+            fake.state().rooms = vec![json!({ "name": "ops", "joined": joined, "members": members })];
+            assert_eq!(as_events_name_it(&context, "@ops"), room("ops"));
+        }
         assert_eq!(as_events_name_it(&context, "@all"), room("all"));
+        fake.state().peers.clear();
+        assert_eq!(as_events_name_it(&context, "@all").unwrap_err().exit, Exit::NotFound);
     }
 
     #[test]

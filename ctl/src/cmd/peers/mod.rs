@@ -27,15 +27,15 @@ use std::time::Duration;
 #[command(after_help = "\
 Examples:
   netkitctl peers                                       who is there
-  netkitctl peers show me                               this box: its name and id, and the id for a camera
+  netkitctl peers show me                               this box: its name, its id, a QR code
   netkitctl peers add 10.0.0.9 --wait                   ask a host for a peer, until it is linked
   netkitctl peers trust bob                             shows bob's whole id, and asks
   netkitctl peers wait bob -W 60 && netkitctl send bob hi
   netkitctl peers --json | jq -r 'select(.linked).peer'
 
-A peer is new when it was only seen, known when somebody here added it or sent something to it, trusted
-when somebody here compared its id. A name is a claim: NAME alone means a peer that is known here;
-NAME~ID, with the start of the id, tells namesakes apart.")]
+A peer is new when it was only seen, known when somebody here added it or sent something to it,
+trusted when somebody here compared its id. A name is a claim: NAME alone means a peer that is known
+here; NAME~ID, with the start of the id, tells namesakes apart.")]
 pub(crate) struct Args {
     #[command(flatten)]
     list: list::Flags,

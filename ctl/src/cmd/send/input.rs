@@ -50,7 +50,7 @@ pub(crate) fn read_all(input: impl Read) -> Outcome<String> {
     }
     check(text).map_err(|BadLine(why)| {
         Failure::new(Exit::Failed, format!("stdin as one message: {why}"))
-            .hint("with -l each line is a message of its own")
+            .hint("with -l each line is a message of its own; a longer text is a file: netkitctl share add, there netkitctl get")
     })
 }
 

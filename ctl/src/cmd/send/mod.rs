@@ -28,14 +28,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 #[command(after_help = "\
 Examples:
   netkitctl send bob 'backup done'
-  netkitctl send @ops 'going down'                      to all known peers in a room; @all: to all known peers
+  netkitctl send @ops 'going down'                      to all in a room; @all: to all peers
   df -h | netkitctl send bob                            all of it as one message
   tail -f app.log | netkitctl send -l bob~k7q2xm
   netkitctl send --wait=10 bob hi || echo 'not there yet: it stays queued'
   netkitctl send udp://10.0.0.9:7890 hi                 a peer without netkit
 
---wait ends with 0 when every recipient has the message on its disk, with 6 when one does not have it in
-time or it expired, with 5 when one refused it. Nobody of that name, or nobody in the room: 4.")]
+--wait ends with 0 when every recipient has the message on its disk, with 6 when one does not have
+it in time or it expired, with 5 when one refused it. Nobody of that name, or nobody in the room: 4.")]
 pub(crate) struct Args {
     /// Where to: NAME, NAME~ID, @room, @all or udp://HOST:PORT
     dest: String,

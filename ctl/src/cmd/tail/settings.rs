@@ -24,10 +24,10 @@ Examples:
 WHEN is 10m, \"2h ago\", today, yesterday, 08:00, 2026-11-23, \"2026-11-23 08:00\" or RFC 3339.
 A cursor is a place in the log with a name: the next tail with it goes on where this one ended.
 A ? marks a message without proof of its sender, [new] one of a box that nobody here knows yet.
-CMD gets the text on stdin, and NETKIT_SEQ, NETKIT_AT, NETKIT_KIND, NETKIT_PEER, NETKIT_ID, NETKIT_TRUST
-(new, known, trusted), NETKIT_ROOM, NETKIT_VERIFIED, NETKIT_ENCODING and NETKIT_BYE in its environment.
-Where it fails, tail ends and the message comes again; a command that must not be stopped by one ends
-with: || true")]
+CMD gets the text on stdin, and NETKIT_SEQ, NETKIT_AT, NETKIT_KIND, NETKIT_PEER, NETKIT_ID,
+NETKIT_TRUST (new, known, trusted), NETKIT_ROOM, NETKIT_VERIFIED, NETKIT_ENCODING and NETKIT_BYE in
+its environment. Where it fails, tail ends and the message comes again; a command that must not be
+stopped by one ends with: || true")]
 pub(crate) struct Args {
     /// Wait for what comes
     #[arg(short, long)]

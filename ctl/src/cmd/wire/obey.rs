@@ -29,7 +29,10 @@ impl Session {
             });
             match command {
                 Ok(command) => self.obey(command)?,
-                Err(why) => self.journal.warn(&why),
+                Err(why) => {
+                    self.is_line_refused = true;
+                    self.journal.warn(&why);
+                }
             }
         }
         self.is_behind = true;

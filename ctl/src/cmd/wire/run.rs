@@ -57,6 +57,8 @@ pub(super) struct Session {
     pub(super) over: Option<Option<String>>,
     /// A message could not be sent, and nothing came since.
     pub(super) trouble: Option<Exit>,
+    /// A line of stdin made no message.
+    pub(super) is_line_refused: bool,
     pub(super) is_half_closed: bool,
     /// A full table or a lack of descriptors was told.
     pub(super) is_full_told: bool,
@@ -140,6 +142,7 @@ impl Session {
             is_ended: false,
             over: None,
             trouble: None,
+            is_line_refused: false,
             is_half_closed: false,
             is_full_told: false,
             buffer: vec![0; limits::DATAGRAM.max(limits::CHUNK)],
@@ -237,7 +240,9 @@ impl Session {
             });
         }
         let is_silent = self.lingers_until().is_some_and(|until| now >= until);
-        is_silent.then(|| self.trouble.map_or(Ok(()), |exit| Err(Failure::silent(exit))))
+        let has_sent_nothing = self.is_line_refused && self.journal.sent.messages == 0;
+        let trouble = self.trouble.or(has_sent_nothing.then_some(Exit::Failed));
+        is_silent.then(|| trouble.map_or(Ok(()), |exit| Err(Failure::silent(exit))))
     }
 
     /// Whether what was waited for came, or somebody said that it is enough: nothing more is taken in then.
@@ -259,8 +264,10 @@ impl Session {
             || self.settings.expect.is_some()
             || self.settings.stop_after.is_some()
             || !self.settings.rules.is_empty();
-        let has_sent = self.journal.sent.messages > 0 || self.trouble.is_some();
-        (!waits && has_sent && self.has_said_all()).then(|| self.active + limits::LINGER)
+        // Where stdin gave nothing at all, as in a service, whoever sends here is heard until the end.
+        let was_piped = self.input.as_ref().is_some_and(|input| input.was_there);
+        let has_tried = self.journal.sent.messages > 0 || self.trouble.is_some() || was_piped;
+        (!waits && has_tried && self.has_said_all()).then(|| self.active + limits::LINGER)
     }
 
     /// Whether nothing more is to be sent by itself or from stdin.

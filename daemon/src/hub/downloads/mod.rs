@@ -10,6 +10,7 @@ mod view;
 pub use view::DownloadCounts;
 
 use super::answer;
+use super::commit::Step;
 use super::handle::{Change, DownloadRequest, Reply};
 use super::orders::{Control, Order};
 use crate::files::Target;
@@ -23,15 +24,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
-
-/// What is to be committed, and what follows.
-#[derive(Debug)]
-pub(super) struct Step {
-    pub ops: Vec<Op>,
-    pub follow: Follow,
-    /// Somebody waits for it, and is told where it fails; else it must succeed.
-    pub is_asked: bool,
-}
 
 /// What follows when the last op of a step is committed.
 #[derive(Debug)]
@@ -98,7 +90,7 @@ pub(super) struct Downloads {
     limit: Option<u64>,
     limit_of_config: u64,
     limit_in_force: watch::Sender<u64>,
-    pub steps: Vec<Step>,
+    pub steps: Vec<Step<Follow>>,
     pub orders: VecDeque<Order>,
 }
 

@@ -115,11 +115,6 @@ impl Peers {
         self.peers.get_mut(&id)
     }
 
-    /// Ends a link, which [`LinkReport::Down`] will tell of.
-    pub(super) fn close(&mut self, link: LinkId, why: Parting) {
-        self.orders.push_back(LinkOrder::Close(link, why));
-    }
-
     fn on_up(&mut self, now: Timestamp, instant: Instant, up: Up) {
         let target = up.dial.and_then(|dial| self.dials.remove(&dial));
         match &target {
@@ -178,6 +173,7 @@ impl Peers {
             epoch,
             is_ready: false,
             is_refused: !is_taken(accept, trust),
+            is_over: false,
             rtt: None,
             file_port: up.hello.file_port,
             said: 0,
@@ -251,7 +247,7 @@ impl Peers {
         let label = self.label(id);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let trust = peer.row.trust;
-        let Some(kept) = &peer.link else { return };
+        let Some(kept) = peer.link.as_ref().filter(|kept| !kept.is_over) else { return };
         let epoch = kept.epoch;
         if kept.is_refused {
             let refused = says.iter().map(|say| LinkOrder::Refused(link, say.n, RefusalCode::NotAccepted));
@@ -259,15 +255,14 @@ impl Peers {
             return;
         }
         let (stored, taken) = self.stored.entry((id, epoch)).or_default();
-        let before = *taken;
+        let (before, mut is_flood) = (*taken, false);
         let mut ops = Vec::with_capacity(says.len() + 1);
         for say in says {
             if say.n <= *taken {
                 continue; // said again because our word did not reach it
             }
             if trust == Trust::New && !is_within(&mut peer.allowance, instant) {
-                // What is not stored is said again on its next link.
-                self.orders.push_back(LinkOrder::Close(link, Parting::Busy));
+                is_flood = true;
                 break;
             }
             *taken = say.n;
@@ -283,9 +278,12 @@ impl Peers {
             };
             ops.push(Op::Append(now, event));
         }
-        let taken = *taken;
+        let (taken, stored) = (*taken, *stored);
+        if is_flood {
+            self.close(link, Parting::Busy);
+        }
         if taken == before {
-            if taken == *stored {
+            if taken == stored {
                 self.orders.push_back(LinkOrder::Stored(link, taken));
             }
             return;

@@ -15,6 +15,7 @@ pub use ask::PeerCommand;
 pub use view::PeerCounts;
 
 use super::answer;
+use super::commit::Step;
 use super::handle::{Queued, Reply};
 use super::links::{DialId, Introduction, LinkId, LinkOrder};
 use crate::config::{Accept, Config};
@@ -31,15 +32,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
-
-/// What is to be committed, and what follows.
-#[derive(Debug)]
-pub(super) struct Step {
-    pub ops: Vec<Op>,
-    pub follow: Follow,
-    /// Somebody waits for it, and is told where it fails; else it must succeed.
-    pub is_asked: bool,
-}
 
 /// What follows when the last op of a step is committed.
 #[derive(Debug)]
@@ -73,6 +65,9 @@ struct Link {
     is_ready: bool,
     /// Nothing of it is taken.
     is_refused: bool,
+    /// It is to end. What it says meanwhile is passed over, and said again on the next one: some of what came before may
+    /// have been, too, and nothing in between may be left out.
+    is_over: bool,
     rtt: Option<Duration>,
     file_port: Option<u16>,
     /// How many of the letters were said on it, from the first on, and their bytes.
@@ -135,7 +130,7 @@ pub(super) struct Peers {
     queued_bytes: usize,
     /// Known and trusted peers, and strangers, when they were counted last.
     counted: (u64, u64),
-    pub steps: Vec<Step>,
+    pub steps: Vec<Step<Follow>>,
     pub orders: VecDeque<LinkOrder>,
 }
 
@@ -275,6 +270,15 @@ impl Peers {
         self.expire(now);
         self.dial(instant);
         self.count();
+    }
+
+    /// Ends a link, which [`LinkReport::Down`](super::links::LinkReport::Down) will tell of.
+    fn close(&mut self, link: LinkId, why: super::links::Parting) {
+        let peer = self.links.get(&link).and_then(|id| self.peers.get_mut(id));
+        if let Some(kept) = peer.and_then(|peer| peer.link.as_mut()).filter(|kept| kept.id == link) {
+            kept.is_over = true;
+        }
+        self.orders.push_back(LinkOrder::Close(link, why));
     }
 
     fn note(&mut self, ops: Vec<Op>) {

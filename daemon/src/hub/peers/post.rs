@@ -50,12 +50,13 @@ impl Peers {
 
     /// The message, and to whom it goes.
     fn letter(&self, now: Timestamp, send: &SendRequest) -> Result<(Letter, Vec<PeerId>), Error> {
-        let (room, to) = match &send.route {
+        let (room, mut to) = match &send.route {
             Route::Peer { name, prefix } => (None, vec![self.meant(name, prefix.as_deref())?]),
             Route::Room(room) => (Some(room.clone()), self.members(room)?),
             Route::All => (ALL.parse().ok(), self.everybody()?),
             Route::Plain(_) => return Err(Error::new(Kind::InternalError, "a plain peer is not linked")),
         };
+        to.sort_by_cached_key(|id| self.label(*id)); // as people are told of them
         for id in &to {
             let Some(peer) = self.peers.get(id) else { continue };
             if peer.row.trust == Trust::Blocked {

@@ -99,6 +99,7 @@ impl Peers {
                 members.entry(room.clone()).or_default().push(self.label(peer.row.id));
             }
         }
+        members.values_mut().for_each(|members| members.sort());
         let room = |(name, members)| Room { joined: self.rooms.contains(&name), name, members };
         RoomList { rooms: members.into_iter().map(room).collect() }
     }

@@ -14,7 +14,8 @@ impl Handle for ChatSend {
     async fn start(self, session: &mut Session) -> Result<Progress<Sent>, Error> {
         if self.text.len() > wire::TEXT {
             let why = format!("the text is {} bytes, at most {} are allowed", self.text.len(), wire::TEXT);
-            return Err(Error::new(Kind::TooLarge, why).hint("what is longer is a file"));
+            return Err(Error::new(Kind::TooLarge, why)
+                .hint("a longer text is a file: netkitctl share add here, netkitctl get there"));
         }
         let longest = limits::EXPIRE_MAX.as_secs();
         if self.expire.is_some_and(|seconds| seconds > longest) {

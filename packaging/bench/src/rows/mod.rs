@@ -8,11 +8,17 @@ mod fetch;
 mod get;
 mod idle;
 mod intake;
+mod links;
+mod mosquitto;
+mod receipt;
 mod receivers;
+mod recovery;
 mod rpc;
 mod sender;
 mod servers;
 mod status;
+mod strangers;
+mod stream;
 
 use crate::report::Line;
 use anyhow::Result;
@@ -39,6 +45,14 @@ pub(crate) enum Row {
     Get,
     /// One text by its bare name to the disk
     Bare,
+    /// The whole process `netkitctl send --wait` to a linked peer
+    Receipt,
+    /// Messages a second on one link, on both disks and acknowledged
+    Stream,
+    /// How soon a link is back after a netkitd was
+    Recovery,
+    /// Memory for each linked peer
+    Links,
 }
 
 impl fmt::Display for Row {
@@ -52,6 +66,10 @@ impl fmt::Display for Row {
             Row::Crowd => crowd::ROW,
             Row::Get => get::ROW,
             Row::Bare => bare::ROW,
+            Row::Receipt => receipt::ROW,
+            Row::Stream => stream::ROW,
+            Row::Recovery => recovery::ROW,
+            Row::Links => links::ROW,
         })
     }
 }
@@ -84,5 +102,9 @@ pub(crate) fn run(row: Row, plan: &Plan) -> Result<Vec<Line>> {
         Row::Crowd => crowd::run(plan),
         Row::Get => get::run(plan),
         Row::Bare => bare::run(plan),
+        Row::Receipt => receipt::run(plan),
+        Row::Stream => stream::run(plan),
+        Row::Recovery => recovery::run(plan),
+        Row::Links => links::run(plan),
     }
 }

@@ -99,6 +99,8 @@ fn who_is_blocked_is_let_go_and_not_let_in() {
     me.command(|reply| PeerCommand::Block("bob".into(), reply)).unwrap();
     assert_eq!(me.closed(), [(1, Parting::Blocked)]);
     assert_eq!(me.peers.queued, 0);
+    me.say(1, 1..=3);
+    assert!(me.received().is_empty(), "nor what was on its way when it was blocked");
     me.report(LinkReport::Down(1, Parting::Blocked));
     me.up(2, 9, "bob");
     assert_eq!(me.closed(), [(2, Parting::Blocked)]);
@@ -115,8 +117,11 @@ fn a_flood_of_a_stranger_ends_its_link_and_loses_nothing() {
     me.say(1, 1..=burst + 100);
     assert_eq!(me.closed(), [(1, Parting::Busy)]);
     assert_eq!(me.received().len() as u64, burst);
-    me.report(LinkReport::Down(1, Parting::Busy));
+    // What was on its way already comes when more would be taken: it would leave out what was not.
     me.pass(Duration::from_secs(10));
+    me.say(1, burst + 101..=burst + 110);
+    assert_eq!(me.received().len() as u64, burst);
+    me.report(LinkReport::Down(1, Parting::Busy));
     me.up(2, 9, "eve");
     assert_eq!(me.stored(2), Some(burst));
     me.say(2, burst + 1..=burst + 100);
