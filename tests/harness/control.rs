@@ -17,11 +17,15 @@ pub struct Control {
 
 impl Control {
     pub fn connect(path: &Path) -> Control {
-        Control::try_connect(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+        Control::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
     }
 
-    /// A session, where netkitd is there.
-    pub fn try_connect(path: &Path) -> std::io::Result<Control> {
+    /// A session, where there is a netkitd.
+    pub fn try_connect(path: &Path) -> Option<Control> {
+        Control::open(path).ok()
+    }
+
+    fn open(path: &Path) -> std::io::Result<Control> {
         let stream = UnixStream::connect(path)?;
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();

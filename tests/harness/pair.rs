@@ -185,7 +185,7 @@ impl<'a> Stubborn<'a> {
         let mut session = None;
         for (chunk, texts) in texts.chunks(AT_ONCE).enumerate() {
             eventually("netkitd takes messages", || {
-                let mut control = session.take().or_else(|| Control::try_connect(&self.node_socket).ok())?;
+                let mut control = session.take().or_else(|| Control::try_connect(&self.node_socket))?;
                 self.chunk(&mut control, chunk, texts)?;
                 session = Some(control);
                 Some(())

@@ -101,7 +101,7 @@ impl Speaker {
     }
 
     fn try_some(&self, numbers: &[usize]) -> Option<()> {
-        let mut session = Control::try_connect(&self.socket).ok()?;
+        let mut session = Control::try_connect(&self.socket)?;
         let request = |n: &usize| {
             let params =
                 json!({"to": self.to, "text": text(&self.to, *n), "key": format!("{}-{n}", self.to)});
@@ -119,7 +119,7 @@ impl Speaker {
     #[track_caller]
     fn wait_delivered(&self) {
         eventually(&format!("{} has all that was said", self.to), || {
-            let mut session = Control::try_connect(&self.socket).ok()?;
+            let mut session = Control::try_connect(&self.socket)?;
             let shown = session.try_call("peers.show", json!({"peer": self.to}))?.unwrap();
             (shown["queued"] == 0).then_some(())
         });
