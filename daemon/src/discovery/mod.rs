@@ -140,6 +140,7 @@ struct Session {
 impl Session {
     async fn run(&mut self, ends: &Ends, stop: &CancellationToken, changes: &mut Changes) -> End {
         let mut config = ends.config.clone();
+        let patterns = config.borrow_and_update().discovery.interfaces.clone();
         let mut tend = tokio::time::interval(limits::DISCOVERY_TEND);
         tend.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut has_news = false;
@@ -151,8 +152,9 @@ impl Session {
                     if changed.is_err() {
                         return End::Stop;
                     }
-                    if !config.borrow_and_update().discovery.mdns {
-                        return End::SwitchedOff;
+                    let discovery = &config.borrow_and_update().discovery;
+                    if !discovery.mdns || discovery.interfaces != patterns {
+                        return End::SwitchedOff; // and on again, with what is chosen now
                     }
                     self.look = Some(Instant::now());
                 }
