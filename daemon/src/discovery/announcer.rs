@@ -33,6 +33,8 @@ pub(super) enum Heard {
 pub(super) struct Announcer {
     daemon: ServiceDaemon,
     events: Receiver<ServiceEvent>,
+    /// Where events came before it was asked anew: what is left there is still heard.
+    events_before: Option<Receiver<ServiceEvent>>,
     /// Until when the daemon looks at the interfaces by itself.
     looks_until: Option<Instant>,
     /// When something was noted last, and what was not since.
@@ -53,12 +55,22 @@ impl Announcer {
         daemon.set_ip_check_interval(0)?; // we are told when to look
         let events = daemon.browse(SERVICE)?;
         daemon.register(ours)?;
-        Ok(Announcer { daemon, events, looks_until: None, noted: None, unnoted: 0 })
+        Ok(Announcer { daemon, events, events_before: None, looks_until: None, noted: None, unnoted: 0 })
     }
 
     /// The next thing that was heard; `None` where the daemon gave up. May be dropped.
     pub(super) async fn hear(&mut self) -> Option<Heard> {
-        match self.events.recv_async().await.ok()? {
+        let before = async {
+            match &self.events_before {
+                Some(before) => before.recv_async().await.ok(),
+                None => None,
+            }
+        };
+        let event = tokio::select! {
+            Some(event) = before => event,
+            event = self.events.recv_async() => event.ok()?,
+        };
+        match event {
             ServiceEvent::ServiceResolved(service) => Some(self.instance(&service)),
             ServiceEvent::ServiceRemoved(_, fullname) => Some(Heard::Removed(fullname)),
             ServiceEvent::SearchStopped(_) => None,
@@ -92,8 +104,13 @@ impl Announcer {
         (self.noted, self.unnoted) = (Some(now), 0);
     }
 
-    /// Lets the daemon look at the interfaces: it does so by an interval only, which is switched on for a while.
+    /// Lets the daemon look at the interfaces: it does so by an interval only, which is switched on for a while. Others
+    /// are asked for anew, at once and then at growing intervals: else whoever is on a new link would be asked when the
+    /// interval of before, an hour perhaps, is over.
     pub(super) fn look_at_interfaces(&mut self) {
+        if let Ok(events) = self.daemon.browse(SERVICE) {
+            self.events_before = Some(std::mem::replace(&mut self.events, events));
+        }
         let was_off = self.looks_until.replace(Instant::now() + limits::ANNOUNCER_LOOKS).is_none();
         if was_off && self.daemon.set_ip_check_interval(1).is_err() {
             self.looks_until = None; // it has too much to do; [`Self::tend`] tells if it stays so
@@ -108,6 +125,7 @@ impl Announcer {
         if self.looks_until.is_some_and(|until| until <= Instant::now()) {
             self.daemon.set_ip_check_interval(0).map_err(|e| e.to_string())?;
             self.looks_until = None;
+            self.events_before = None;
         }
         let metrics = self.daemon.get_metrics().map_err(|e| e.to_string())?;
         let metrics = timeout(limits::STOP_DISCOVERY, metrics.recv_async()).await;
