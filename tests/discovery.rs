@@ -88,13 +88,7 @@ fn interfaces_come_and_go() {
     lab.unplug(&a, "lan1");
     wait_gone(&anna, "bob", "10.78.");
     wait_found(&anna, "bob", &["10.77.0.2:7890"]);
-    lab.plug(&a, "lan1");
-    wait_found(&anna, "bob", &["10.78.0.2:7890"]);
     a.sh("ip link delete lan1");
-    wait_gone(&anna, "bob", "10.78.");
-    // Another address in place of the one there was.
-    b.sh("ip address delete 10.77.0.2/24 dev lan0; ip address add 10.77.0.22/24 dev lan0");
-    wait_found(&anna, "bob", &["10.77.0.22:7890"]);
 }
 
 #[test]
