@@ -284,10 +284,11 @@ pub fn write_line(out: &mut String, seq: Seq, at: Timestamp, body: &str) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn received(peer: &str) -> Event {
+    /// A line of a plain peer.
+    pub(in crate::rpc) fn received(peer: &str) -> Event {
         Event::Received {
             peer: peer.into(),
             id: None,

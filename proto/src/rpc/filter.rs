@@ -88,22 +88,8 @@ fn is_peer(want: &str, peer: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::Event;
+    use super::super::event::tests::received;
     use super::*;
-    use crate::chat::plain::Encoding;
-
-    fn received(peer: &str) -> Event {
-        Event::Received {
-            peer: peer.into(),
-            id: None,
-            trust: None,
-            room: None,
-            verified: false,
-            encoding: Encoding::Utf8,
-            text: "a \"line\"\n\u{1b}[31m".into(),
-            bye: false,
-        }
-    }
 
     #[test]
     fn filters_take_what_they_name() {
