@@ -1,6 +1,10 @@
 //! What names a file's content: the BLAKE3 chaining values of its 1 MiB blocks, which combine to the hash that
 //! `b3sum` prints (BLAKE3 paper, section 2.1). A block can be hashed, kept and checked without the others, in any
-//! order. Used by the download engine; holds no file.
+//! order; `wire` is how a file's blocks are told to others. Used by the download engine and the file port; holds no file.
+
+mod wire;
+
+pub use wire::{CONTENT_TYPE, LARGEST, ManifestError, ManifestReader, encoded_head, encoded_len};
 
 use blake3::hazmat::{HasherExt as _, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root};
 
