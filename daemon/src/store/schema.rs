@@ -173,6 +173,27 @@ const MIGRATIONS: &[M<'_>] = &[
     ) WITHOUT ROWID;
     ",
     ),
+    M::up(
+        "
+    -- What shared files hash to: see store::manifests. Times in nanoseconds since 1970. The blocks come last: whoever
+    -- asks for the rest does not read their pages.
+    CREATE TABLE manifests (
+        device INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        modified INTEGER NOT NULL,
+        changed INTEGER NOT NULL,
+        total INTEGER NOT NULL,
+        root BLOB NOT NULL,
+        share TEXT NOT NULL,
+        path BLOB NOT NULL,
+        blocks BLOB NOT NULL,
+        UNIQUE (device, inode)
+    );
+    CREATE INDEX manifests_by_root ON manifests (root);
+    CREATE INDEX manifests_by_total ON manifests (total);
+    ",
+    ),
 ];
 
 /// Opens the database for the writer, made and brought up to date where needed.

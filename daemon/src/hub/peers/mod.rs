@@ -16,6 +16,7 @@ pub use view::PeerCounts;
 
 use super::answer;
 use super::commit::Step;
+use super::content::Sought;
 use super::handle::{Queued, Reply};
 use super::links::{DialId, Introduction, LinkId, LinkOrder};
 use crate::config::{Accept, Config};
@@ -134,6 +135,8 @@ pub(super) struct Peers {
     pub is_trust_changed: bool,
     pub steps: Vec<Step<Follow>>,
     pub orders: VecDeque<LinkOrder>,
+    /// What peers ask for by its hash.
+    pub sought: VecDeque<Sought>,
 }
 
 impl Peers {
@@ -166,6 +169,7 @@ impl Peers {
             is_trust_changed: false,
             steps: Vec::new(),
             orders: VecDeque::new(),
+            sought: VecDeque::new(),
         };
         for row in loaded.peers {
             peers.insert(Peer { is_kept: true, ..Peer::new(row, instant) });
@@ -330,6 +334,27 @@ impl Peer {
             trouble: None,
         }
     }
+
+    /// It is there.
+    fn is_at(&mut self, address: SocketAddr) {
+        let addresses = &mut self.row.addresses;
+        if addresses.first() != Some(&address) {
+            addresses.retain(|other| *other != address);
+            addresses.insert(0, address);
+            addresses.truncate(limits::PEER_ADDRESSES);
+        }
+    }
+}
+
+/// Whether a stranger may say one more: so many a second, and some at once.
+fn is_within((left, since): &mut (f64, Instant), instant: Instant) -> bool {
+    let grown = instant.saturating_duration_since(*since).as_secs_f64() * f64::from(limits::STRANGER_RATE);
+    (*left, *since) = ((*left + grown).min(f64::from(limits::STRANGER_BURST)), instant);
+    let may = *left >= 1.0;
+    if may {
+        *left -= 1.0;
+    }
+    may
 }
 
 /// Whether messages of a peer that is trusted so far are taken.
