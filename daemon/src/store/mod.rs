@@ -27,6 +27,7 @@ pub use writer::{Completion, JobResult, Order, Request, Writer};
 use netkit_proto::chat::plain::Encoding;
 use netkit_proto::ids::{Epoch, PeerId, Seq};
 use netkit_proto::name::{CursorName, Key, PeerName};
+use netkit_proto::rpc::call::DownloadSource;
 use netkit_proto::rpc::event::Event;
 use netkit_proto::time::Timestamp;
 use std::net::SocketAddr;
@@ -173,6 +174,8 @@ pub enum Op {
     PartSave(u64, u64, PartRow, Vec<BlockRow>),
     /// Forget what a part file held.
     PartForget(u64),
+    /// Note who a download's bytes came from.
+    SourcesSave(u64, Vec<DownloadSource>),
     /// Keep the log within other limits from now on.
     Retain(Retention),
 }

@@ -317,6 +317,7 @@ fn apply(
             downloads::save_part(db, *id, *bytes, part, blocks).map(done)
         }
         Op::PartForget(id) => downloads::forget_part(db, *id).map(done),
+        Op::SourcesSave(id, sources) => downloads::set_sources(db, *id, sources).map(done),
         Op::Retain(new) => {
             *limit = *new;
             Ok(Outcome::Done(true))
