@@ -38,6 +38,8 @@ mod durable;
 mod files;
 /// Files under load: slow clients, silent ones, many of them, files that change.
 mod files_crowd;
+/// The file port within TLS: who sees what, for how long, and what is not let in.
+mod files_secure;
 /// What of a share is shown, under which names and to whom; and what nobody is served.
 mod files_shown;
 /// `netkitctl ip`: addresses, networks, and this machine.

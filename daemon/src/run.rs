@@ -102,7 +102,13 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
     let stop = CancellationToken::new();
     let sessions = TaskTracker::new();
     let mut hub = tokio::spawn(hub.run());
-    let file_ends = serve::Ends { config: config.clone(), shares: ends.shares, counters: file_counters };
+    let file_ends = serve::Ends {
+        config: config.clone(),
+        shares: ends.shares,
+        trust: ends.trust,
+        identity: Arc::clone(&identity),
+        counters: file_counters,
+    };
     let mut on_files = Builder::new_multi_thread();
     on_files.worker_threads(limits::FILE_WORKERS).max_blocking_threads(limits::FILE_BLOCKING);
     let until = stop.clone();

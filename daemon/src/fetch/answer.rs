@@ -48,7 +48,7 @@ pub(super) fn judge(
     match (status, ask) {
         (StatusCode::OK, _) => {
             let ranges = text(headers, ACCEPT_RANGES).is_some_and(|units| units.contains("bytes"));
-            let about = About { size: size, validator, gives_parts: ranges };
+            let about = About { size, validator, gives_parts: ranges };
             Ok(Answer { about, is_part: false, end: None })
         }
         (StatusCode::PARTIAL_CONTENT, Ask::Part { range, size, validator: of_before }) => {

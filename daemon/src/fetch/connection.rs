@@ -1,12 +1,12 @@
 //! One connection to a source: takes runs of bytes from the plan and hands what comes to the writer, as fast as the
 //! limits allow and as long as the source sends enough.
 
+use super::agenda::{Agenda, Next};
 use super::limit::Limiter;
 use super::pace::Pace;
 use super::plan::{Offer, RunId};
 use super::source::{Ask, Body, Opened, Source};
 use super::sources::{SourceId, Sources};
-use super::todo::{Next, Todo};
 use super::writer::Work;
 use crate::hub::orders::Failed;
 use crate::limits;
@@ -21,7 +21,7 @@ pub(super) struct Connection<S: Source> {
     pub source: Arc<S>,
     pub id: SourceId,
     pub sources: Arc<Sources>,
-    pub todo: Arc<Todo>,
+    pub agenda: Arc<Agenda>,
     pub pieces: mpsc::Sender<Work>,
     /// The size and the validator of the file, where it can be had in parts.
     pub parts: Option<(u64, String)>,
@@ -52,7 +52,7 @@ impl<S: Source> Connection<S> {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
                 Err(failed) => {
-                    self.todo.give_back(run);
+                    self.agenda.give_back(run);
                     return Err(failed);
                 }
             }
@@ -68,14 +68,14 @@ impl<S: Source> Connection<S> {
             let ask = Ask::Part { range: offer.range.clone(), size: *size, validator: validator.clone() };
             let opened = self.source.open(ask).await;
             let failed = match opened {
-                Ok(opened) if opened.is_part => match self.todo.plan().accept(offer) {
+                Ok(opened) if opened.is_part => match self.agenda.plan().accept(offer) {
                     Some(run) => return Ok(Some((run, opened))),
                     None => continue, // the other connection was faster
                 },
                 Ok(_) => no_part(&self.whom),
                 Err(failed) => failed,
             };
-            self.todo.plan().decline(offer);
+            self.agenda.plan().decline(offer);
             return Err(failed);
         }
     }
@@ -83,9 +83,9 @@ impl<S: Source> Connection<S> {
     /// What to ask for, once there is something; `None` where nothing is left.
     async fn offer(&self) -> Result<Option<Offer>, Failed> {
         loop {
-            let turned = self.todo.turned();
+            let turned = self.agenda.turned();
             self.check()?;
-            match self.todo.next() {
+            match self.agenda.next() {
                 Next::Ask(offer) => return Ok(Some(offer)),
                 Next::Nothing => return Ok(None),
                 // What others work on may be shared later, too.
@@ -111,7 +111,7 @@ impl<S: Source> Connection<S> {
             pace.on_held(last.elapsed(), limited);
             let piece = tokio::time::timeout_at(pace.deadline(), opened.body.next()).await;
             let Some(mut bytes) = piece.map_err(|_| stalled(&self.whom))?? else {
-                let mut plan = self.todo.plan();
+                let mut plan = self.agenda.plan();
                 if plan.end(run) {
                     return Ok(true);
                 }
@@ -125,7 +125,7 @@ impl<S: Source> Connection<S> {
             pace.on_bytes(last, bytes.len());
             self.limits.iter().for_each(|limit| limit.took(bytes.len()));
             self.check()?;
-            let taken = self.todo.plan().take(run, bytes.len());
+            let taken = self.agenda.plan().take(run, bytes.len());
             bytes.truncate(taken.wanted);
             let piece = Work::Piece { from: self.id, offset: taken.offset, bytes };
             if taken.wanted > 0 && self.pieces.send(piece).await.is_err() {

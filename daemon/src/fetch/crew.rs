@@ -1,6 +1,7 @@
 //! Those who work on one transfer: connections to its sources, and who reads the manifest. Says how they end; what
 //! that means is the transfer's business.
 
+use super::agenda::Agenda;
 use super::connection::Connection;
 use super::content::SharedManifest;
 use super::limit::Limiter;
@@ -8,7 +9,6 @@ use super::manifest::{self, Expected};
 use super::plan::RunId;
 use super::source::{Opened, Source};
 use super::sources::{SourceId, Sources};
-use super::todo::Todo;
 use super::writer::Work;
 use crate::hub::orders::Failed;
 use netkit_proto::rpc::code::Kind;
@@ -27,7 +27,7 @@ pub(super) enum Member {
 
 /// See the module.
 pub(super) struct Crew {
-    pub todo: Arc<Todo>,
+    pub agenda: Arc<Agenda>,
     pub sources: Arc<Sources>,
     pub pieces: mpsc::Sender<Work>,
     /// The size and the validator of the file, where it can be had in parts.
@@ -39,13 +39,13 @@ pub(super) struct Crew {
 
 impl Crew {
     pub(super) fn new(
-        todo: Arc<Todo>,
+        agenda: Arc<Agenda>,
         sources: Arc<Sources>,
         pieces: mpsc::Sender<Work>,
         parts: Option<(u64, String)>,
         limits: [Arc<Limiter>; 2],
     ) -> Crew {
-        Crew { todo, sources, pieces, parts, limits, members: JoinSet::new() }
+        Crew { agenda, sources, pieces, parts, limits, members: JoinSet::new() }
     }
 
     /// Has so many connections to a source work; the first of them begins with the answer that is there.
@@ -63,7 +63,7 @@ impl Crew {
                 source: Arc::clone(source),
                 id,
                 sources: Arc::clone(&self.sources),
-                todo: Arc::clone(&self.todo),
+                agenda: Arc::clone(&self.agenda),
                 pieces: self.pieces.clone(),
                 parts: self.parts.clone(),
                 limits: self.limits.clone(),

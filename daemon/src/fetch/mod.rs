@@ -3,6 +3,7 @@
 //! hashes and writes (`content`). Kinds of source are `http` and `plain`. Decides nothing: what is tried again, and
 //! when, is the hub's.
 
+mod agenda;
 mod answer;
 mod channel;
 mod connection;
@@ -21,7 +22,6 @@ mod prepare;
 mod source;
 mod sources;
 mod task;
-mod todo;
 mod transfer;
 mod verify;
 mod writer;

@@ -1,6 +1,7 @@
 //! The transfer within a download: asks the source for what is missing, lets connections and the writer work, watches
 //! over them, and keeps or drops what came.
 
+use super::agenda::Agenda;
 use super::content::{Content, Ledger, SharedManifest};
 use super::crew::{Crew, Member};
 use super::disk;
@@ -8,7 +9,6 @@ use super::manifest::Expected;
 use super::plan::Plan;
 use super::source::{About, Ask, Source};
 use super::task::{Break, Task};
-use super::todo::Todo;
 use super::writer::{self, Audience, Written};
 use crate::files::PartFile;
 use crate::hub::orders::{Failed, PartRow, Retry};
@@ -61,7 +61,7 @@ impl Task {
             None => Plan::open_ended(),
         };
         let first = plan.next_free().map(|(run, _)| (run, opened));
-        let todo = Arc::new(Todo::new(plan, is_checked));
+        let agenda = Arc::new(Agenda::new(plan, is_checked));
 
         let keep_free = self.engine.keep_free();
         let room = move |part: &PartFile, ahead: u64| match part.dir().free()? {
@@ -70,13 +70,13 @@ impl Task {
         };
         let about_part = content.about.clone();
         let ledger = content.ledger();
-        let audience = Audience { todo: Arc::clone(&todo), sources: Arc::clone(&self.sources) };
+        let audience = Audience { agenda: Arc::clone(&agenda), sources: Arc::clone(&self.sources) };
         let (pieces, written) =
             writer::start(content, audience, room).map_err(|error| disk::failed(&self.path, &error))?;
         let parts = about.size.zip(about.validator.clone()).filter(|_| about.gives_parts);
         let count = if parts.is_some() { self.engine.connections() } else { 1 };
         let limits = [Arc::clone(&self.limit), Arc::clone(&self.engine.limit)];
-        let mut crew = Crew::new(Arc::clone(&todo), Arc::clone(&self.sources), pieces, parts, limits);
+        let mut crew = Crew::new(Arc::clone(&agenda), Arc::clone(&self.sources), pieces, parts, limits);
         let whom = self.whom();
         crew.add(&source, &whom, count, first);
         if let Some(opened) = manifest {
@@ -90,7 +90,7 @@ impl Task {
         }
         let failed = self.watch(&mut crew, &about_part, &ledger).await;
         drop(crew); // the writer notices
-        self.ended(written, failed, || todo.is_done()).await
+        self.ended(written, failed, || agenda.is_done()).await
     }
 
     /// Notes what the source says of the file, and makes room for it. Where the whole file comes although only a part

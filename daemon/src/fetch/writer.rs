@@ -1,9 +1,9 @@
 //! One thread a download that hashes and writes what its connections bring, so that neither keeps them from reading on.
 //! Where blocks are compared with a manifest it says who gave wrong ones, and has those fetched again.
 
+use super::agenda::Agenda;
 use super::content::{Content, Settled};
 use super::sources::{SourceId, Sources};
-use super::todo::Todo;
 use crate::files::PartFile;
 use crate::hub::orders::Failed;
 use crate::limits;
@@ -25,7 +25,7 @@ pub(super) enum Work {
 /// Whom the writer tells what it finds.
 #[derive(Clone, Debug)]
 pub(super) struct Audience {
-    pub todo: Arc<Todo>,
+    pub agenda: Arc<Agenda>,
     pub sources: Arc<Sources>,
 }
 
@@ -43,10 +43,10 @@ impl Audience {
             {
                 self.sources.bar(giver, wrong_block(&self.sources.name(giver), block));
             }
-            self.todo.refetch(range);
+            self.agenda.refetch(range);
         }
         if content.is_proved() {
-            self.todo.finish();
+            self.agenda.finish();
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod orders;
 mod outbox;
 mod peers;
 mod shares;
+pub mod trust;
 
 use crate::config::Config;
 use crate::files::Shares;
@@ -50,6 +51,7 @@ pub struct Hub {
     sightings: mpsc::Receiver<links::Sighting>,
     feed: Arc<Feed>,
     published: watch::Sender<Snapshot>,
+    trust: watch::Sender<Arc<trust::TrustView>>,
 
     snapshot: Snapshot,
     chat: chat::Chat,
@@ -94,6 +96,8 @@ pub struct Ends {
     pub snapshot: watch::Receiver<Snapshot>,
     /// For whoever serves or lists them.
     pub shares: watch::Receiver<Arc<Shares>>,
+    /// For the file port: who may see which of them.
+    pub trust: watch::Receiver<Arc<trust::TrustView>>,
 }
 
 /// How events name a plain peer.
@@ -134,6 +138,7 @@ impl Hub {
         let loaded_peers = std::mem::take(&mut loaded.peers);
         let (peers, introduction) =
             peers::Peers::new(me, introduction, loaded_peers, &config.borrow(), Instant::now());
+        let (trust_sender, trust) = watch::channel(Arc::new(peers.trust_view()));
         let limit = config.borrow().downloads.limit;
         let (downloads, download_limit) =
             downloads::Downloads::new(std::mem::take(&mut loaded.downloads), limit, now(), Instant::now());
@@ -157,6 +162,7 @@ impl Hub {
             feed: Arc::clone(&feed),
             snapshot: snapshots,
             shares: published_shares,
+            trust,
         };
         let hub = Hub {
             config,
@@ -172,6 +178,7 @@ impl Hub {
             sightings,
             feed,
             published,
+            trust: trust_sender,
             snapshot,
             chat,
             leases: cursors::Leases::default(),
@@ -347,6 +354,9 @@ impl Hub {
         self.snapshot.queued = self.chat.outbox.len() as u64;
         self.snapshot.peers = self.peers.counts();
         self.snapshot.downloads = self.downloads.counts();
+        if std::mem::take(&mut self.peers.is_trust_changed) {
+            self.trust.send_replace(Arc::new(self.peers.trust_view()));
+        }
         if *self.published.borrow() != self.snapshot {
             self.published.send_replace(self.snapshot.clone());
         }

@@ -1,10 +1,11 @@
-//! The HTTP/1.1 face: files, listings and archives of the public shares, read-only.
+//! The HTTP/1.1 face, in the open and within TLS: files, listings and archives of what the caller may see, read-only.
 
 use super::body::{Body, Counting};
+use super::caller::Caller;
 use super::conditions::{self, Verdict};
 use super::pages;
 use super::site::Site;
-use super::stream::{Reset, Stream};
+use super::stream::Reset;
 use super::{tar, target};
 use crate::files::{FileStream, OpenFile, Opened, Share, list};
 use crate::limits;
@@ -17,9 +18,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use netkit_proto::path::SafePath;
 use std::convert::Infallible;
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use target::{Place, Target};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Said to a client whose address has its share of permits.
 pub(super) const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 2\r\n\
@@ -29,29 +30,36 @@ pub(super) const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection:
 pub(super) const NOT_HTTP_2: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\nConnection: close\r\n\
     Content-Type: text/plain\r\nContent-Length: 24\r\n\r\nHTTP/1.1 is spoken here\n";
 
-/// Serves the requests of a connection.
-pub(super) async fn serve(stream: Stream, from: IpAddr, site: Arc<Site>) -> io::Result<()> {
-    let reset = stream.reset();
+/// Serves the requests of a connection; gives its stream back to be ended well, unless `reset` is set.
+pub(super) async fn serve<S>(stream: S, reset: Reset, caller: Caller, site: &Arc<Site>) -> io::Result<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     reset.clear(); // what has a length or chunks tells by itself that it broke off
-    let answer = service_fn(move |request| {
-        let (site, reset) = (Arc::clone(&site), reset.clone());
+    let caller = Arc::new(caller);
+    let answer = service_fn(|request| {
+        let (site, caller, reset) = (Arc::clone(site), Arc::clone(&caller), reset.clone());
         async move {
-            let response = answer(&site, from, &reset, &request).await;
-            tracing::debug!(%from, method = %request.method(), status = response.status().as_u16(), "answered");
+            let response = answer(&site, &caller, &reset, &request).await;
+            let (from, status) = (caller.from, response.status().as_u16());
+            tracing::debug!(%from, peer = ?caller.peer, method = %request.method(), status, "answered");
             Ok::<_, Infallible>(response)
         }
     });
-    let ended = http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::REQUEST_HEAD)
         .max_buf_size(limits::REQUEST_BYTES)
         .half_close(true)
         .serve_connection(TokioIo::new(stream), answer)
-        .without_shutdown()
-        .await
-        .map_err(io::Error::other)?;
-    ended.io.into_inner().finish_unless_reset().await;
-    Ok(())
+        .without_shutdown();
+    tokio::select! {
+        ended = connection => Ok(ended.map_err(io::Error::other)?.io.into_inner()),
+        () = caller.cut_off(site) => {
+            reset.set();
+            Err(io::Error::other("the caller may not have it any more"))
+        }
+    }
 }
 
 /// Why a request is not answered by what it asked for.
@@ -71,16 +79,19 @@ impl From<io::Error> for Refusal {
 const TOO_MANY: Refusal =
     Refusal(StatusCode::SERVICE_UNAVAILABLE, "too many of these are made at once; try again in a moment");
 
+/// It knows who we are, and we know who it is: nothing is given away.
+const BLOCKED: Refusal = Refusal(StatusCode::FORBIDDEN, "this box has nothing to do with yours");
+
 /// Also what is there and may not be seen.
 const NOT_FOUND: Refusal = Refusal(StatusCode::NOT_FOUND, "there is nothing here");
 
 async fn answer(
     site: &Arc<Site>,
-    from: IpAddr,
+    caller: &Caller,
     reset: &Reset,
     request: &Request<Incoming>,
 ) -> Response<Body> {
-    let mut response = match respond(site, from, reset, request).await {
+    let mut response = match respond(site, caller, reset, request).await {
         Ok(response) => response,
         Err(Refusal(status, why)) => {
             let mut response = pages::text(status, format!("{why}\n"));
@@ -98,26 +109,28 @@ async fn answer(
 
 async fn respond(
     site: &Arc<Site>,
-    from: IpAddr,
+    caller: &Caller,
     reset: &Reset,
     request: &Request<Incoming>,
 ) -> Result<Response<Body>, Refusal> {
+    if caller.is_blocked(site) {
+        return Err(BLOCKED);
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "files are only read here"));
     }
     check_host(site, request)?;
     let target = Target::of(request.uri()).ok_or(NOT_FOUND)?;
-    let shares = site.shares();
     let (name, path) = match target.place {
         Place::Style => return Ok(pages::style()),
         Place::Root => {
-            let names = shares.public().map(|share| share.name.as_str());
+            let shares = caller.shares(site);
+            let names = shares.iter().map(|share| share.name.as_str());
             return Ok(pages::shares(request.headers(), &site.config().node.name, names));
         }
         Place::In { share, ref path } => (share, path.clone()),
     };
-    let share = shares.public().find(|share| share.name.as_bytes() == name).ok_or(NOT_FOUND)?;
-    let share = Arc::clone(share);
+    let share = caller.share(site, &name).ok_or(NOT_FOUND)?;
     let opened = match share.open_cached(&path) {
         Some(opened) => opened?,
         None => open(Arc::clone(&share), path.clone()).await?,
@@ -133,10 +146,10 @@ async fn respond(
                 // Only chunks tell an archive that broke off from a whole one.
                 return Err(Refusal(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "archives need HTTP/1.1"));
             }
-            tar::respond(site, from, share, path, counting, is_head).ok_or(TOO_MANY)
+            tar::respond(site, caller.from, share, path, counting, is_head).ok_or(TOO_MANY)
         }
         Opened::Dir(directory) => {
-            let permit = site.listings.take(from).ok_or(TOO_MANY)?;
+            let permit = site.listings.take(caller.from).ok_or(TOO_MANY)?;
             let (of, at) = (Arc::clone(&share), path.clone());
             let listed =
                 tokio::task::spawn_blocking(move || list(&of, &at, directory, limits::LISTING)).await;

@@ -40,7 +40,7 @@ impl FilePort {
     /// Where the listener can't be used.
     pub async fn run(self, ends: Ends, stop: CancellationToken) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let site = Arc::new(Site::new(ends));
+        let site = Arc::new(Site::new(ends).map_err(io::Error::other)?);
         let tracker = TaskTracker::new();
         loop {
             let accepted = tokio::select! {

@@ -4,6 +4,7 @@
 
 mod bare;
 mod body;
+mod caller;
 mod conditions;
 mod connection;
 mod http;
@@ -14,6 +15,7 @@ mod site;
 mod stream;
 mod tar;
 mod target;
+mod tls;
 
 pub use listener::FilePort;
 pub use site::Ends;

@@ -15,20 +15,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// An engine, and where its downloads go.
-pub(super) struct Rig {
+struct Rig {
     orders: mpsc::Sender<Order>,
     reports: mpsc::Receiver<Report>,
-    pub dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     _config: watch::Sender<Arc<Config>>,
     _limit: watch::Sender<u64>,
     /// What the last try noted.
     noted: Option<(PartRow, BTreeMap<u64, BlockRow>)>,
-    pub sources: Vec<DownloadSource>,
-    pub restarted: Vec<String>,
+    sources: Vec<DownloadSource>,
+    restarted: Vec<String>,
 }
 
 impl Rig {
-    pub(super) fn new() -> Rig {
+    fn new() -> Rig {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         std::fs::create_dir(&state).unwrap();
@@ -51,12 +51,12 @@ impl Rig {
     }
 
     /// Begins to fetch `bob:s/f` from a server.
-    pub(super) async fn start(&self, server: &Server) -> watch::Sender<Control> {
+    async fn start(&self, server: &Server) -> watch::Sender<Control> {
         let way = Way { id: server.id, label: "bob".into(), addresses: vec![server.address] };
         self.start_by(way).await
     }
 
-    pub(super) async fn start_by(&self, way: Way) -> watch::Sender<Control> {
+    async fn start_by(&self, way: Way) -> watch::Sender<Control> {
         let (control, controlled) = watch::channel(Control::default());
         let part = self.noted.clone().map(|(part, rows)| (part, rows.into_values().collect()));
         let start = Start {
@@ -75,7 +75,7 @@ impl Rig {
     }
 
     /// The next report, taken in as the hub does.
-    pub(super) async fn report(&mut self) -> Option<End> {
+    async fn report(&mut self) -> Option<End> {
         let report = tokio::time::timeout(Duration::from_secs(60), self.reports.recv()).await;
         match report.expect("it goes on").unwrap() {
             Report::Progress(_, _, Some((part, rows))) => {
@@ -100,7 +100,7 @@ impl Rig {
         None
     }
 
-    pub(super) async fn end(&mut self) -> End {
+    async fn end(&mut self) -> End {
         loop {
             if let Some(end) = self.report().await {
                 return end;
@@ -109,7 +109,7 @@ impl Rig {
     }
 
     /// Fetches, and gives the file, which is there whole.
-    pub(super) async fn fetched(&mut self, server: &Server) -> Vec<u8> {
+    async fn fetched(&mut self, server: &Server) -> Vec<u8> {
         let _control = self.start(server).await;
         match self.end().await {
             End::Done(done) => {
@@ -123,7 +123,7 @@ impl Rig {
     }
 
     /// Fetches in vain.
-    pub(super) async fn failed(&mut self, server: &Server) -> Failed {
+    async fn failed(&mut self, server: &Server) -> Failed {
         let _control = self.start(server).await;
         match self.end().await {
             End::Failed(failed) => failed,
@@ -132,7 +132,7 @@ impl Rig {
     }
 
     /// Complete blocks that were noted.
-    pub(super) fn noted_blocks(&self) -> Vec<u64> {
+    fn noted_blocks(&self) -> Vec<u64> {
         let blocks = self.noted.iter().flat_map(|(_, blocks)| blocks.values());
         blocks.filter(|row| row.hash.is_some()).map(|row| row.block).collect()
     }

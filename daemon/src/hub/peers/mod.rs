@@ -134,6 +134,8 @@ pub(super) struct Peers {
     counted: (u64, u64),
     /// Who was linked since that was looked at last.
     pub arrived: Vec<PeerId>,
+    /// What [`Peers::trust_view`] gives is another one.
+    pub is_trust_changed: bool,
     pub steps: Vec<Step<Follow>>,
     pub orders: VecDeque<LinkOrder>,
 }
@@ -166,6 +168,7 @@ impl Peers {
             queued_bytes: 0,
             counted: (0, 0),
             arrived: Vec::new(),
+            is_trust_changed: false,
             steps: Vec::new(),
             orders: VecDeque::new(),
         };
@@ -291,6 +294,7 @@ impl Peers {
     }
 
     fn insert(&mut self, peer: Peer) {
+        self.is_trust_changed |= peer.row.trust != Trust::New;
         self.names.entry(peer.row.name.clone()).or_default().push(peer.row.id);
         self.peers.insert(peer.row.id, peer);
     }
@@ -298,6 +302,7 @@ impl Peers {
     /// Takes a peer out of all lists.
     fn take(&mut self, id: PeerId) -> Option<Peer> {
         let peer = self.peers.remove(&id)?;
+        self.is_trust_changed |= peer.row.trust != Trust::New;
         if let Some(namesakes) = self.names.get_mut(&peer.row.name) {
             namesakes.retain(|namesake| *namesake != id);
             if namesakes.is_empty() {

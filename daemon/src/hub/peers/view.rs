@@ -1,6 +1,7 @@
 //! How peers and rooms are shown.
 
 use super::{Peer, Peers};
+use crate::hub::trust::TrustView;
 use netkit_proto::ids::PeerId;
 use netkit_proto::name::PeerName;
 use netkit_proto::rpc::call::{
@@ -69,6 +70,11 @@ impl Peers {
             queued: peer.letters.len() as u64,
             trouble: peer.trouble.clone(),
         }
+    }
+
+    /// Who is trusted how far.
+    pub(in crate::hub) fn trust_view(&self) -> TrustView {
+        TrustView::new(self.peers.values().map(|peer| (peer.row.id, peer.row.trust, peer.row.name.clone())))
     }
 
     fn me(&self) -> Me {

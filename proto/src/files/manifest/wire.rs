@@ -74,8 +74,8 @@ impl ManifestReader {
                 return Err(ManifestError::TooLong);
             }
             let wanted = if self.size.is_none() { SIZE } else { HASH };
-            let (now, rest) = bytes.split_at((wanted - self.partial.len()).min(bytes.len()));
-            self.partial.extend_from_slice(now);
+            let (piece, rest) = bytes.split_at((wanted - self.partial.len()).min(bytes.len()));
+            self.partial.extend_from_slice(piece);
             bytes = rest;
             if self.partial.len() == wanted {
                 self.item()?;

@@ -10,7 +10,7 @@ use tokio::sync::futures::Notified;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Todo {
+pub(super) struct Agenda {
     plan: Mutex<Plan>,
     turned: Notify,
     /// Blocks are compared, so that what came may have to be fetched again.
@@ -29,9 +29,9 @@ pub(super) enum Next {
     Nothing,
 }
 
-impl Todo {
-    pub(super) fn new(plan: Plan, is_checked: bool) -> Todo {
-        Todo { plan: Mutex::new(plan), turned: Notify::new(), is_checked, is_over: AtomicBool::new(false) }
+impl Agenda {
+    pub(super) fn new(plan: Plan, is_checked: bool) -> Agenda {
+        Agenda { plan: Mutex::new(plan), turned: Notify::new(), is_checked, is_over: AtomicBool::new(false) }
     }
 
     pub(super) fn plan(&self) -> MutexGuard<'_, Plan> {
