@@ -251,6 +251,10 @@ pub const FETCH_POOL_IDLE: Duration = Duration::from_secs(10);
 pub const FETCH_DATE_AGE: Duration = Duration::from_secs(60);
 /// Bytes read from a bare connection at once.
 pub const FETCH_PIECE: usize = 256 << 10;
+/// Bytes that a connection to a peer reads ahead.
+pub const FETCH_BUFFER: usize = 1 << 20;
+/// Connections to a peer that a download keeps for another request: each of its own makes one more at most.
+pub const FETCH_SPARE: usize = 4;
 /// Pieces that wait for a download's writer: about 2 MiB, enough for the reader to go on while the disk pauses.
 pub const FETCH_PIECES: usize = 8;
 /// A run of bytes is shared by two connections while each gets this much: less is not worth a request.

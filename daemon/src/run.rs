@@ -121,6 +121,7 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
         orders: ends.orders,
         reports: ends.reports,
         limit: ends.download_limit,
+        identity: Arc::clone(&identity),
         group: uzers::get_group_by_name(config.borrow().control.group_name()).map(|group| group.gid()),
     };
     let mut on_fetch = Builder::new_multi_thread();

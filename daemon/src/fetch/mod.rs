@@ -3,17 +3,24 @@
 //! hashes and writes (`content`). Kinds of source are `http` and `plain`. Decides nothing: what is tried again, and
 //! when, is the hub's.
 
+mod agenda;
+mod answer;
+mod channel;
 mod connection;
 mod content;
+mod crew;
 mod disk;
 mod http;
 mod limit;
+mod manifest;
 mod net;
 mod pace;
+mod peer;
 mod plain;
 mod plan;
 mod prepare;
 mod source;
+mod sources;
 mod task;
 mod transfer;
 mod verify;
@@ -22,6 +29,7 @@ mod writer;
 use crate::config::Config;
 use crate::files::{Group, PartFile, Target, TargetDir};
 use crate::hub::orders::{End, Failed, Order, Report};
+use crate::identity::Identity;
 use limit::Limiter;
 use netkit_proto::rpc::code::Kind;
 use std::collections::HashSet;
@@ -45,6 +53,8 @@ pub struct Ends {
     pub limit: watch::Receiver<u64>,
     /// Who may read what is downloaded.
     pub group: Group,
+    /// What this box proves to peers.
+    pub identity: Arc<Identity>,
 }
 
 /// What all downloads share.
@@ -54,6 +64,8 @@ struct Engine {
     reports: mpsc::Sender<Report>,
     limit: Arc<Limiter>,
     client: OnceCell<reqwest::Client>,
+    /// For peers.
+    peers: channel::Client,
     group: Group,
     /// Held while space is claimed.
     claims: Mutex<()>,
@@ -93,13 +105,14 @@ impl Engine {
 /// Works until `stop`; what runs then stops, and keeps what came.
 ///
 /// # Errors
-/// None at present: a download's failure is its own.
+/// Where TLS can't be set up; a download's failure is its own.
 pub async fn run(mut ends: Ends, stop: CancellationToken) -> io::Result<()> {
     let engine = Arc::new(Engine {
         config: ends.config,
         reports: ends.reports,
         limit: Arc::new(Limiter::new(ends.limit)),
         client: OnceCell::new(),
+        peers: channel::Client::new(&ends.identity).map_err(io::Error::other)?,
         group: ends.group,
         claims: Mutex::default(),
         taken: Mutex::default(),
@@ -158,3 +171,6 @@ fn boot_id() -> String {
         },
     )
 }
+
+#[cfg(test)]
+mod tests;

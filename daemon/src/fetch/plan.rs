@@ -162,6 +162,11 @@ impl Plan {
         }
     }
 
+    /// Bytes that came are fetched again.
+    pub(super) fn refetch(&mut self, range: Range<u64>) {
+        self.free.push_back(range);
+    }
+
     /// Whether everything came.
     pub(super) fn is_done(&self) -> bool {
         self.free.is_empty() && self.runs.is_empty()

@@ -15,6 +15,14 @@ pub(super) trait Source: Send + Sync + 'static {
     /// # Errors
     /// Why there are none.
     fn open(&self, ask: Ask) -> impl Future<Output = Result<Opened<Self::Body>, Failed>> + Send;
+
+    /// Asks for the file's manifest; `None` where this kind of source has none.
+    ///
+    /// # Errors
+    /// Why it can't be had.
+    fn manifest(&self) -> impl Future<Output = Result<Option<Opened<Self::Body>>, Failed>> + Send {
+        std::future::ready(Ok(None))
+    }
 }
 
 /// What is asked for.

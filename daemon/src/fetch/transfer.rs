@@ -1,21 +1,24 @@
 //! The transfer within a download: asks the source for what is missing, lets connections and the writer work, watches
 //! over them, and keeps or drops what came.
 
-use super::connection::{Connection, lock};
-use super::content::{Content, Ledger};
+use super::agenda::Agenda;
+use super::content::{Content, Ledger, SharedManifest};
+use super::crew::{Crew, Member};
 use super::disk;
+use super::manifest::Expected;
 use super::plan::Plan;
 use super::source::{About, Ask, Source};
 use super::task::{Break, Task};
-use super::writer::{self, Written};
+use super::writer::{self, Audience, Written};
 use crate::files::PartFile;
-use crate::hub::orders::{Failed, PartRow, Report, Retry};
+use crate::hub::orders::{Failed, PartRow, Retry};
 use crate::limits;
+use netkit_proto::files::checksum::{Algorithm, Checksum};
+use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::rpc::code::Kind;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 impl Task {
@@ -37,22 +40,28 @@ impl Task {
             },
             _ => Ask::Whole,
         };
-        let opened = tokio::select! {
-            opened = source.open(ask) => opened,
+        let asked = async { tokio::try_join!(source.open(ask), source.manifest()) };
+        let asked = tokio::select! {
+            asked = asked => asked,
             () = self.stop.cancelled() => return Err(Break::Stopped),
         };
-        let opened = match opened {
-            Ok(opened) => opened,
+        let (opened, manifest) = match asked {
+            Ok(asked) => asked,
             Err(failed) => return Err(self.given_up(content, failed).await),
         };
         let about = opened.about.clone();
-        let content = self.begin(content, &about, opened.is_part).await?;
+        let mut content = self.begin(content, &about, opened.is_part).await?;
+        let is_checked = manifest.is_some();
+        let values = SharedManifest::default();
+        if is_checked {
+            content.expect(values.clone());
+        }
         let mut plan = match content.about.size {
             Some(size) => Plan::new(content.missing(size)),
             None => Plan::open_ended(),
         };
         let first = plan.next_free().map(|(run, _)| (run, opened));
-        let plan = Arc::new(Mutex::new(plan));
+        let agenda = Arc::new(Agenda::new(plan, is_checked));
 
         let keep_free = self.engine.keep_free();
         let room = move |part: &PartFile, ahead: u64| match part.dir().free()? {
@@ -61,26 +70,27 @@ impl Task {
         };
         let about_part = content.about.clone();
         let ledger = content.ledger();
+        let audience = Audience { agenda: Arc::clone(&agenda), sources: Arc::clone(&self.sources) };
         let (pieces, written) =
-            writer::start(content, room).map_err(|error| disk::failed(&self.path, &error))?;
-        let parts = about.size.zip(about.validator).filter(|_| about.gives_parts);
+            writer::start(content, audience, room).map_err(|error| disk::failed(&self.path, &error))?;
+        let parts = about.size.zip(about.validator.clone()).filter(|_| about.gives_parts);
         let count = if parts.is_some() { self.engine.connections() } else { 1 };
-        let mut connections = JoinSet::new();
-        let mut begun = first;
-        for _ in 0..count {
-            let connection = Connection {
-                source: Arc::clone(&source),
-                plan: Arc::clone(&plan),
-                pieces: pieces.clone(),
-                parts: parts.clone(),
-                limits: [Arc::clone(&self.limit), Arc::clone(&self.engine.limit)],
-                whom: self.whom(),
+        let limits = [Arc::clone(&self.limit), Arc::clone(&self.engine.limit)];
+        let mut crew = Crew::new(Arc::clone(&agenda), Arc::clone(&self.sources), pieces, parts, limits);
+        let whom = self.whom();
+        crew.add(&source, &whom, count, first);
+        if let Some(opened) = manifest {
+            let expected = Expected {
+                size: about.size,
+                validator: about.validator,
+                root: self.start.checksum.as_ref().and_then(blake3_of),
+                whom,
             };
-            connections.spawn(connection.work(begun.take()));
+            crew.read_manifest::<S>(opened, expected, values);
         }
-        drop(pieces);
-        let failed = self.watch(&mut connections, &about_part, &ledger).await;
-        self.ended(written, failed, || lock(&plan).is_done()).await
+        let failed = self.watch(&mut crew, &about_part, &ledger).await;
+        drop(crew); // the writer notices
+        self.ended(written, failed, || agenda.is_done()).await
     }
 
     /// Notes what the source says of the file, and makes room for it. Where the whole file comes although only a part
@@ -109,7 +119,7 @@ impl Task {
         let (content, claimed) = begun.await?;
         if !is_part && lost > 0 {
             let why = "the source sent the whole file: it is another one, or it gives no parts".to_owned();
-            self.report(Report::Restarted(self.start.id, lost, why)).await;
+            self.restarted(lost, why).await;
         }
         self.progress(&content.about, &content.ledger(), 0, true).await;
         match claimed {
@@ -121,7 +131,7 @@ impl Task {
     /// Tells how far it is until all connections are done; the failure of one, if any.
     async fn watch(
         &self,
-        connections: &mut JoinSet<Result<(), Failed>>,
+        crew: &mut Crew,
         about: &PartRow,
         ledger: &Ledger,
     ) -> Result<Option<Failed>, Break> {
@@ -131,20 +141,22 @@ impl Task {
         let mut failure: Option<Failed> = None;
         loop {
             tokio::select! {
-                ended = connections.join_next() => match ended {
+                ended = crew.next_end() => match ended {
                     None => return Ok(failure),
-                    Some(Ok(Ok(()))) => {}
+                    Some((_, Ok(()))) => {}
                     // The others go on. If they can't bring all, people are told of the first failure that may pass.
-                    Some(Ok(Err(failed))) => {
+                    Some((Member::Connection(source), Err(failed))) => {
+                        self.sources.bar(source, failed.clone());
                         failure = failure.filter(|first| first.retry != Retry::Never).or(Some(failed));
                     }
-                    Some(Err(error)) if error.is_cancelled() => {}
-                    Some(Err(panic)) => {
-                        failure = Some(Failed::new(Kind::InternalError, format_args!("a connection failed: {panic}")));
+                    // Nothing that comes could be believed.
+                    Some((Member::Manifest, Err(failed))) => {
+                        crew.dismiss().await;
+                        return Ok(Some(failed));
                     }
                 },
                 () = self.stop.cancelled() => {
-                    connections.shutdown().await;
+                    crew.dismiss().await;
                     return Err(Break::Stopped);
                 }
                 _ = tick.tick() => {
@@ -193,7 +205,6 @@ impl Task {
     async fn given_up(self: &Arc<Task>, content: Content, failed: Failed) -> Break {
         let lost = content.ledger().bytes();
         if failed.failure.kind == Kind::Changed && lost > 0 {
-            let id = self.start.id;
             let forgotten = self.blocking(move |task| {
                 content.file().remove().map_err(|e| disk::failed(&task.path, &e))?;
                 Ok(())
@@ -201,7 +212,7 @@ impl Task {
             if let Err(why) = forgotten.await {
                 return why;
             }
-            self.report(Report::Restarted(id, lost, failed.failure.message.clone())).await;
+            self.restarted(lost, failed.failure.message.clone()).await;
         } else {
             self.kept(content).await;
         }
@@ -229,6 +240,11 @@ impl Task {
             );
         }
     }
+}
+
+/// The hash that a checksum names, where it is of that kind.
+fn blake3_of(checksum: &Checksum) -> Option<BlockHash> {
+    checksum.digest().try_into().ok().filter(|_| checksum.algorithm() == Algorithm::Blake3)
 }
 
 /// Claims the disk's space for what is to come, if its size is known.

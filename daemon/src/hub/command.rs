@@ -56,7 +56,13 @@ impl Hub {
                     self.submit_one(op, Then::ShareRemoved(name, reply))?;
                 }
             }
-            Command::DownloadAdd(request, reply) => self.downloads.on_add(now(), *request, reply),
+            Command::DownloadAdd(mut request, peer, reply) => {
+                let peer = peer.map(|peer| self.peers.wanted(now(), &peer)).transpose();
+                if let Some((peer, reply)) = granted(peer, reply) {
+                    request.peer = peer;
+                    self.downloads.on_add(now(), *request, reply);
+                }
+            }
             Command::DownloadChange(id, change, reply) => self.downloads.on_change(now(), id, change, reply),
             Command::DownloadMove(id, place, reply) => self.downloads.on_move(id, place, reply),
             Command::DownloadLimit(limit, reply) => self.downloads.on_limit(limit, reply),

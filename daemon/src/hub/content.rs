@@ -1,10 +1,12 @@
 //! What the hub and the file port tell each other of content: the file port hashes what is shared and has that kept, the
 //! hub passes on what peers ask for by its hash.
 
+use super::Hub;
+use super::commit::Then;
 use super::handle::Reply;
-use super::links::LinkId;
+use super::links::{LinkId, LinkOrder};
 use crate::files::Stamp;
-use crate::store::{FileKey, ManifestRow};
+use crate::store::{FileKey, ManifestRow, Op, StoreError};
 use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::ids::PeerId;
 
@@ -38,5 +40,26 @@ pub fn file_key(stamp: &Stamp) -> FileKey {
         size: stamp.size,
         modified: time(stamp.modified),
         changed: time(stamp.changed),
+    }
+}
+
+impl Hub {
+    pub(super) fn on_content(&mut self, report: ContentReport) -> Result<(), StoreError> {
+        match report {
+            ContentReport::Hashed(row, reply) => self.submit_one(Op::ManifestKeep(row), Then::Kept(reply)),
+            ContentReport::Has(Sought { link, hash, .. }, has) => {
+                self.peers.orders.push_back(LinkOrder::Has(link, hash, has));
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives the file port what peers seek. Where that is too much nothing is found: they have other ways.
+    pub(super) fn pass_on_sought(&mut self) {
+        while let Some(sought) = self.peers.sought.pop_front() {
+            if self.sought.try_send(sought).is_err() {
+                self.peers.orders.push_back(LinkOrder::Has(sought.link, sought.hash, false));
+            }
+        }
     }
 }

@@ -316,6 +316,13 @@ impl Hub {
 
     fn on_report(&mut self, report: orders::Report) {
         let jitter = std::hash::RandomState::new().hash_one(0);
+        let report = match report {
+            orders::Report::Ended(id, orders::End::Failed(failed)) => {
+                let peer = self.downloads.peer_of(id);
+                orders::Report::Ended(id, orders::End::Failed(self.peers.judged(peer, failed)))
+            }
+            other => other,
+        };
         self.downloads.on_report(now(), Instant::now(), jitter, report);
     }
 
@@ -333,33 +340,26 @@ impl Hub {
         // Where there is no room the next report, or the next tick, comes back to it.
         while !self.downloads.orders.is_empty()
             && let Ok(permit) = self.orders.try_reserve()
-            && let Some(order) = self.downloads.orders.pop_front()
+            && let Some(mut order) = self.downloads.orders.pop_front()
         {
+            if let orders::Order::Start(start) = &mut order
+                && let Some(peer) = self.downloads.peer_of(start.id)
+            {
+                start.way = Some(self.peers.way(peer));
+            }
             permit.send(order);
         }
         Ok(())
     }
 
-    fn on_content(&mut self, report: ContentReport) -> Result<(), StoreError> {
-        match report {
-            ContentReport::Hashed(row, reply) => self.submit_one(Op::ManifestKeep(row), Then::Kept(reply)),
-            ContentReport::Has(Sought { link, hash, .. }, has) => {
-                self.peers.orders.push_back(links::LinkOrder::Has(link, hash, has));
-                Ok(())
-            }
-        }
-    }
-
     /// Has committed what is to be committed of peers, and gives the chat port as much to do as it takes.
     fn turn_peers(&mut self) -> Result<(), StoreError> {
-        while let Some(sought) = self.peers.sought.pop_front() {
-            // Where too much is sought nothing is found: the asker has other ways.
-            if self.sought.try_send(sought).is_err() {
-                self.peers.orders.push_back(links::LinkOrder::Has(sought.link, sought.hash, false));
-            }
-        }
+        self.pass_on_sought();
         let steps = std::mem::take(&mut self.peers.steps);
         self.submit_steps(steps, Then::Peer)?;
+        for peer in std::mem::take(&mut self.peers.arrived) {
+            self.downloads.on_peer(Instant::now(), peer);
+        }
         while !self.peers.orders.is_empty()
             && let Ok(permit) = self.link_orders.try_reserve()
             && let Some(order) = self.peers.orders.pop_front()

@@ -6,9 +6,11 @@ use crate::files::{Naming, Target};
 use netkit_proto::files::checksum::Checksum;
 use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::files::source::Source;
-use netkit_proto::rpc::call::Failure;
+use netkit_proto::ids::PeerId;
+use netkit_proto::rpc::call::{DownloadSource, Failure};
 use netkit_proto::rpc::code::Kind;
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
@@ -28,6 +30,8 @@ pub struct Start {
     pub id: u64,
     /// Where it comes from.
     pub source: Source,
+    /// Of a peer: the way to it.
+    pub way: Option<Result<Way, Failed>>,
     /// Where it goes.
     pub target: Target,
     /// Which names it may get.
@@ -36,8 +40,21 @@ pub struct Start {
     pub checksum: Option<Checksum>,
     /// What its part file held when that was noted last.
     pub part: Option<(PartRow, Vec<BlockRow>)>,
+    /// Who its bytes came from before.
+    pub sources: Vec<DownloadSource>,
     /// What holds for it at present.
     pub control: watch::Receiver<Control>,
+}
+
+/// The way to a peer's files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Who must be there.
+    pub id: PeerId,
+    /// What it is called here.
+    pub label: String,
+    /// Where its file port may be, the likeliest first.
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// What holds for a running download.
@@ -54,6 +71,8 @@ pub struct Control {
 pub enum Report {
     /// How far a download is; `save`: what to note of its part file, blocks that were noted before left out.
     Progress(u64, Progress, Option<(PartRow, Vec<BlockRow>)>),
+    /// Who its bytes came from so far.
+    Sources(u64, Vec<DownloadSource>),
     /// What came of a download is of no use; the bytes that are lost and why.
     Restarted(u64, u64, String),
     /// All bytes are there. Once that is committed the file is checked and gets its name.
@@ -117,6 +136,8 @@ pub enum Retry {
     Later,
     /// The source says that it passes after this time.
     After(Duration),
+    /// The peer is away: it is tried until that is back, however long that takes.
+    Away,
 }
 
 impl Failed {

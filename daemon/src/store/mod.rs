@@ -29,6 +29,7 @@ pub use writer::{Completion, JobResult, Order, Request, Writer};
 use netkit_proto::chat::plain::Encoding;
 use netkit_proto::ids::{Epoch, PeerId, Seq};
 use netkit_proto::name::{CursorName, Key, PeerName};
+use netkit_proto::rpc::call::DownloadSource;
 use netkit_proto::rpc::event::Event;
 use netkit_proto::time::Timestamp;
 use std::net::SocketAddr;
@@ -177,6 +178,8 @@ pub enum Op {
     PartForget(u64),
     /// Keep what a shared file hashes to.
     ManifestKeep(Box<ManifestRow>),
+    /// Note who a download's bytes came from.
+    SourcesSave(u64, Vec<DownloadSource>),
     /// Keep the log within other limits from now on.
     Retain(Retention),
 }

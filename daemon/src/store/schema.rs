@@ -194,6 +194,21 @@ const MIGRATIONS: &[M<'_>] = &[
     CREATE INDEX manifests_by_total ON manifests (total);
     ",
     ),
+    M::up(
+        "
+    -- Which peer a download comes from: the one that was meant when it was added.
+    ALTER TABLE downloads ADD COLUMN peer BLOB;
+
+    -- Who a download's bytes came from, and why somebody is asked no more.
+    CREATE TABLE sources (
+        download INTEGER NOT NULL REFERENCES downloads ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        trouble TEXT,
+        PRIMARY KEY (download, name)
+    ) WITHOUT ROWID;
+    ",
+    ),
 ];
 
 /// Opens the database for the writer, made and brought up to date where needed.

@@ -318,6 +318,7 @@ fn apply(
         }
         Op::PartForget(id) => downloads::forget_part(db, *id).map(done),
         Op::ManifestKeep(row) => manifests::keep(db, row).map(done),
+        Op::SourcesSave(id, sources) => downloads::set_sources(db, *id, sources).map(done),
         Op::Retain(new) => {
             *limit = *new;
             Ok(Outcome::Done(true))

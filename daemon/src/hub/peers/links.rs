@@ -166,6 +166,8 @@ impl Peers {
         peer.is_at(up.address);
         peer.trouble = None;
         peer.dialing.ended();
+        peer.file_port = up.hello.file_port;
+        self.arrived.push(up.peer);
         ops.push(Op::PeerSet(Box::new(peer.row.clone())));
         let epoch = up.hello.epoch;
         let stored = self.stored.get(&(up.peer, epoch)).map_or(0, |(stored, _)| *stored);
@@ -179,7 +181,6 @@ impl Peers {
             is_refused: !is_taken(accept, trust),
             is_over: false,
             rtt: None,
-            file_port: up.hello.file_port,
             said: 0,
             said_bytes: 0,
         });

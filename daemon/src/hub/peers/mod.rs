@@ -2,10 +2,11 @@
 //! far its own words are stored here. Plain state with plain methods that take the time as an argument. What they want
 //! committed they leave in `steps`, what the chat port is to do in `orders`; the hub takes both, and tells what was
 //! committed. `links` is what links tell, `dial` when somebody is looked for, `post` what is sent, `ask` what people
-//! want, `view` what is shown.
+//! want, `view` what is shown, `files` where their files are.
 
 mod ask;
 mod dial;
+mod files;
 mod links;
 mod name;
 mod post;
@@ -70,7 +71,6 @@ struct Link {
     /// have been, too, and nothing in between may be left out.
     is_over: bool,
     rtt: Option<Duration>,
-    file_port: Option<u16>,
     /// How many of the letters were said on it, from the first on, and their bytes.
     said: usize,
     said_bytes: usize,
@@ -89,6 +89,8 @@ struct Peer {
     /// The highest number that it may have heard.
     heard: u64,
     dialing: Dialing,
+    /// Its file port, as its last hello said.
+    file_port: Option<u16>,
     /// Messages that a stranger may still say, and since when.
     allowance: (f64, Instant),
     /// Why it could not be reached, or is not let in.
@@ -131,6 +133,8 @@ pub(super) struct Peers {
     queued_bytes: usize,
     /// Known and trusted peers, and strangers, when they were counted last.
     counted: (u64, u64),
+    /// Who was linked since that was looked at last.
+    pub arrived: Vec<PeerId>,
     /// What [`Peers::trust_view`] gives is another one.
     pub is_trust_changed: bool,
     pub steps: Vec<Step<Follow>>,
@@ -166,6 +170,7 @@ impl Peers {
             queued: 0,
             queued_bytes: 0,
             counted: (0, 0),
+            arrived: Vec::new(),
             is_trust_changed: false,
             steps: Vec::new(),
             orders: VecDeque::new(),
@@ -330,6 +335,7 @@ impl Peer {
             letters: VecDeque::new(),
             heard: 0,
             dialing: Dialing::now(instant),
+            file_port: None,
             allowance: (f64::from(limits::STRANGER_BURST), instant),
             trouble: None,
         }

@@ -65,7 +65,7 @@ impl Peers {
             addresses,
             seen: is_seen.then_some(peer.row.seen),
             rtt_ms: peer.link.as_ref().and_then(|link| link.rtt).map(|rtt| rtt.as_micros() as f64 / 1000.0),
-            file_port: peer.link.as_ref().and_then(|link| link.file_port),
+            file_port: peer.file_port.filter(|_| peer.link.is_some()),
             rooms: peer.row.rooms.clone(),
             queued: peer.letters.len() as u64,
             trouble: peer.trouble.clone(),

@@ -3,7 +3,7 @@
 //! before it has read the file, and a receiver can check blocks while the rest is still to come. Used by the file port,
 //! which writes it, and by the download engine, which reads it; does no input or output.
 
-use super::{BLOCK, BlockHash, blocks, root};
+use super::{BLOCK, BlockHash, BlockHasher, blocks, root};
 
 /// The content type of an answer.
 pub const CONTENT_TYPE: &str = "application/vnd.netkit.manifest";
@@ -60,14 +60,22 @@ impl ManifestReader {
     ///
     /// # Errors
     /// What is wrong with them.
-    pub fn update(&mut self, mut bytes: &[u8]) -> Result<(), ManifestError> {
+    pub fn update(&mut self, bytes: &[u8]) -> Result<(), ManifestError> {
+        let read = self.read(bytes);
+        if read.is_err() {
+            self.root = None;
+        }
+        read
+    }
+
+    fn read(&mut self, mut bytes: &[u8]) -> Result<(), ManifestError> {
         while !bytes.is_empty() {
             if self.root.is_some() {
                 return Err(ManifestError::TooLong);
             }
             let wanted = if self.size.is_none() { SIZE } else { HASH };
-            let (now, rest) = bytes.split_at((wanted - self.partial.len()).min(bytes.len()));
-            self.partial.extend_from_slice(now);
+            let (piece, rest) = bytes.split_at((wanted - self.partial.len()).min(bytes.len()));
+            self.partial.extend_from_slice(piece);
             bytes = rest;
             if self.partial.len() == wanted {
                 self.item()?;
@@ -90,12 +98,15 @@ impl ManifestReader {
         let hash = self.partial.as_slice().try_into().unwrap_or([0; HASH]); // it has this length
         if (self.values.len() as u64) < values(size) {
             self.values.push(hash);
-        } else if self.values.is_empty() || root(size, &self.values) == Some(hash) {
-            self.root = Some(hash);
-        } else {
-            return Err(ManifestError::Root);
+            return Ok(());
         }
-        Ok(())
+        let is_right = match size {
+            0 => hash == BlockHasher::new(0).finish(true),
+            1..=BLOCK => true, // it is the value of the only block
+            _ => root(size, &self.values) == Some(hash),
+        };
+        self.root = is_right.then_some(hash);
+        if is_right { Ok(()) } else { Err(ManifestError::Root) }
     }
 
     /// The file's size, once it came.
@@ -131,7 +142,6 @@ impl ManifestReader {
 
 #[cfg(test)]
 mod tests {
-    use super::super::BlockHasher;
     use super::*;
 
     fn encoded(content: &[u8]) -> Vec<u8> {
@@ -165,6 +175,7 @@ mod tests {
                 assert_eq!(reader.known(), blocks(size).max(1));
                 assert_eq!(reader.block(blocks(size).max(1)), None);
                 assert_eq!(reader.update(b"x"), Err(ManifestError::TooLong));
+                assert_eq!(reader.root(), None);
             }
         }
     }
@@ -186,6 +197,8 @@ mod tests {
         let mut bytes = encoded(&vec![3; 3 * BLOCK as usize]);
         bytes[8 + 32] ^= 1;
         assert_eq!(ManifestReader::default().update(&bytes), Err(ManifestError::Root));
+        let nothing = [&encoded_head(0)[..], &[1; HASH]].concat();
+        assert_eq!(ManifestReader::default().update(&nothing), Err(ManifestError::Root));
         let huge = encoded_head(LARGEST + 1);
         assert_eq!(ManifestReader::default().update(&huge), Err(ManifestError::TooLarge(LARGEST + 1)));
     }

@@ -143,6 +143,7 @@ fn request(n: u64) -> DownloadRequest {
     DownloadRequest {
         uid: 0,
         source: format!("http://h/f{n}"),
+        peer: None,
         target: Target { root: "/d".into(), path },
         named: false,
         force: false,
