@@ -75,6 +75,10 @@ pub const LINK_WRITE: usize = 64 << 10;
 pub const LINK_OUTPUT: usize = 16 << 20;
 /// Refusals that wait to be written to one peer: one for each message of a few reports.
 pub const LINK_REFUSALS: usize = 16 * LINK_BATCH;
+/// Files that peers are asked for at once: one for each download that runs, and many of those.
+pub const SOUGHT: usize = 256;
+/// Questions about files, and answers to such, that wait to be written to one peer: some for each download.
+pub const LINK_QUESTIONS: usize = 64;
 /// How often a link tells how it is.
 pub const LINK_PULSE: Duration = Duration::from_secs(10);
 /// How long packets that only look like QUIC's are taken for it after a connection to their sender ended: a few round trips.
@@ -215,6 +219,12 @@ pub const FETCH_STALLED: Duration = Duration::from_secs(30);
 pub const FETCH_PROGRESS: u64 = 30 << 10;
 /// Redirects that are followed: as many as curl's users see followed in practice, far fewer than a loop makes.
 pub const FETCH_REDIRECTS: usize = 10;
+/// Helpers that are asked at once for one file: more would only divide what one box can take.
+pub const FETCH_HELPERS: usize = 8;
+/// How long an answer of one is waited for where nobody else is left to ask: several round trips.
+pub const FETCH_HELP: Duration = Duration::from_secs(2);
+/// Bytes that must be missing for helpers to be looked for: less is there before they have answered.
+pub const FETCH_HELPED: u64 = 8 << 20;
 /// How long a connection is kept for another part of the same file.
 pub const FETCH_POOL_IDLE: Duration = Duration::from_secs(10);
 /// How much older than its answer a file's date must be to tell its content from another: RFC 9110 asks for more than
@@ -230,6 +240,12 @@ pub const FETCH_SPARE: usize = 4;
 pub const FETCH_PIECES: usize = 8;
 /// A run of bytes is shared by two connections while each gets this much: less is not worth a request.
 pub const FETCH_SHARED: u64 = 4 << 20;
+/// Or while it would take so long still: then each block counts.
+pub const FETCH_URGENT: Duration = Duration::from_millis(200);
+/// How much faster somebody is who takes over all of a run: less is not worth that both ask for the same again.
+pub const FETCH_FAR_FASTER: f64 = 4.0;
+/// How long bytes are counted for a connection's speed: long enough to see past the bursts of a socket.
+pub const FETCH_SPEED: Duration = Duration::from_millis(100);
 /// Bytes written before their way to the disk is begun: 1 GiB written and synced took 0.40 s so, and 0.6 s without.
 pub const FETCH_WRITEBACK: u64 = 8 << 20;
 /// Bytes written before the disk's free space is looked at again, where it could not be claimed.

@@ -3,6 +3,7 @@
 
 pub use netkit_proto::chat::frame::{Hello, RefusalCode, Say};
 
+use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::ids::{Epoch, PeerId};
 use netkit_proto::name::PeerName;
 use std::net::SocketAddr;
@@ -50,6 +51,10 @@ pub enum LinkOrder {
     Stored(LinkId, u64),
     /// Tell that a message is not taken.
     Refused(LinkId, u64, RefusalCode),
+    /// Ask whether the peer has a file of this hash for us.
+    Have(LinkId, BlockHash),
+    /// Tell that there is a file of this hash for the peer.
+    Has(LinkId, BlockHash),
     /// End a link.
     Close(LinkId, Parting),
 }
@@ -78,6 +83,10 @@ pub enum LinkReport {
     Stored(LinkId, u64),
     /// It does not take a message.
     Refused(LinkId, u64, RefusalCode),
+    /// It asks whether there is a file of this hash for it.
+    Have(LinkId, BlockHash),
+    /// It has a file of this hash for us.
+    Has(LinkId, BlockHash),
     /// How long an answer takes, and where the peer is now; told now and then.
     Pulse(LinkId, Duration, SocketAddr),
     /// A link ended: why.

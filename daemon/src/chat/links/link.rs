@@ -9,6 +9,7 @@ use crate::hub::links::{Introduction, LinkId, LinkReport, Parting, Say};
 use crate::limits;
 use bytes::Bytes;
 use netkit_proto::chat::frame::{Decoder, Frame, encode};
+use netkit_proto::files::manifest::BlockHash;
 use quinn::{Connection, RecvStream, SendStream, WriteError};
 use std::pin::pin;
 use tokio::sync::watch;
@@ -163,6 +164,11 @@ impl Reader<'_> {
     }
 }
 
+/// `None` where it is none: a newer netkitd may have hashes of another kind, too.
+fn hash_of(hex: &str) -> Option<BlockHash> {
+    blake3::Hash::from_hex(hex).ok().map(Into::into)
+}
+
 /// What is to be told to the hub.
 struct Batch<'a> {
     links: &'a Links,
@@ -192,7 +198,17 @@ impl Batch<'_> {
                 self.report(LinkReport::Rooms(self.link, rooms)).await?;
             }
             Frame::Hello(_) => return Err(Parting::Protocol("a second hello".into())),
-            Frame::Have { .. } | Frame::Has { .. } | Frame::Unknown => {}
+            Frame::Have { hash } => {
+                if let Some(hash) = hash_of(&hash) {
+                    self.report(LinkReport::Have(self.link, hash)).await?;
+                }
+            }
+            Frame::Has { hash } => {
+                if let Some(hash) = hash_of(&hash) {
+                    self.report(LinkReport::Has(self.link, hash)).await?;
+                }
+            }
+            Frame::Unknown => {}
         }
         Ok(())
     }

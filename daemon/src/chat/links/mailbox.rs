@@ -23,6 +23,8 @@ struct Waiting {
     says: VecDeque<Say>,
     bytes: usize,
     refused: Vec<(u64, RefusalCode)>,
+    /// Questions about files, and answers to such.
+    of_files: VecDeque<Frame>,
     /// Only the highest matters.
     stored: Option<u64>,
     parting: Option<Parting>,
@@ -60,6 +62,16 @@ impl Mailbox {
         let is_full = waiting.refused.len() > limits::LINK_REFUSALS;
         drop(waiting);
         self.end_if(is_full);
+    }
+
+    /// A question about a file, or the answer to one. What is too much goes: who asks does not rely on an answer.
+    pub(super) fn of_files(&self, frame: Frame) {
+        let mut waiting = self.lock();
+        if waiting.of_files.len() < limits::LINK_QUESTIONS {
+            waiting.of_files.push_back(frame);
+        }
+        drop(waiting);
+        self.changed.notify_one();
     }
 
     /// A peer that does not read is given up: on the next link all is said again.
@@ -106,6 +118,7 @@ impl Mailbox {
         if let Some(n) = waiting.stored.take() {
             encode(&Frame::Stored { n }, &mut bytes);
         }
+        waiting.of_files.drain(..).for_each(|frame| encode(&frame, &mut bytes));
         while bytes.len() < limits::LINK_WRITE
             && let Some(say) = waiting.says.pop_front()
         {

@@ -146,6 +146,7 @@ impl Downloads {
                 let follow = Follow::Complete(Box::new(row), committed);
                 self.steps.push(Step { ops, follow, is_asked: false });
             }
+            Report::Seek(..) => {} // the peers' business
             Report::Ended(id, end) => self.on_ended(now, instant, jitter, id, end),
             Report::Discarded(id, discarded) => self.on_discarded(now, id, discarded),
         }

@@ -41,6 +41,8 @@ impl Peers {
             LinkReport::Said(link, says) => self.on_said(now, instant, link, says),
             LinkReport::Stored(link, n) => self.on_stored(now, link, n),
             LinkReport::Refused(link, n, code) => self.on_refused(now, link, n, code),
+            LinkReport::Have(..) => {} // nothing is known by its hash yet
+            LinkReport::Has(link, hash) => self.on_has(link, hash),
             LinkReport::Pulse(link, rtt, address) => {
                 if let Some(peer) = self.linked(link)
                     && let Some(kept) = &mut peer.link
@@ -182,6 +184,7 @@ impl Peers {
         });
         self.links.insert(up.link, up.peer);
         self.orders.push_back(LinkOrder::Stored(up.link, stored));
+        self.ask_newcomer(up.peer);
         self.note(ops);
     }
 
