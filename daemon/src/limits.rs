@@ -76,9 +76,13 @@ pub const LINK_OUTPUT: usize = 16 << 20;
 /// Refusals that wait to be written to one peer: one for each message of a few reports.
 pub const LINK_REFUSALS: usize = 16 * LINK_BATCH;
 /// Files that peers are asked for at once: one for each download that runs, and many of those.
-pub const SOUGHT: usize = 256;
-/// Questions about files, and answers to such, that wait to be written to one peer: some for each download.
+pub const FILES_WANTED: usize = 256;
+/// Questions about files that wait to be written to one peer: some for each download.
 pub const LINK_QUESTIONS: usize = 64;
+/// Answers to what a peer seeks that wait to be written to it: more than it can use at a time.
+pub const LINK_ANSWERS: usize = 1024;
+/// What peers seek that waits for the file port to look: each takes microseconds.
+pub const SOUGHT: usize = 64;
 /// How often a link tells how it is.
 pub const LINK_PULSE: Duration = Duration::from_secs(10);
 /// How long packets that only look like QUIC's are taken for it after a connection to their sender ended: a few round trips.
@@ -129,6 +133,12 @@ pub const READ_ROWS: u32 = 20_000;
 /// Bytes of events in one page; the last one may exceed it by a datagram of control characters, six bytes each in
 /// JSON, and with that a page still fits a line.
 pub const READ_BYTES: usize = 256 << 10;
+/// Files that one read looks up.
+pub const READ_FILES: usize = 1000;
+/// Bytes of what shared files hash to that are kept: 2 TiB of large files, or a quarter of a million small ones.
+pub const MANIFEST_BYTES: u64 = 64 << 20;
+/// Files of one content that are looked at for one that may be seen and is unchanged.
+pub const HOLDERS: u32 = 64;
 /// How long an idempotency key is remembered.
 pub const KEY_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Idempotency keys remembered; the oldest go first.
@@ -160,6 +170,9 @@ pub const READ_BUDGET: usize = 32 << 20;
 pub const READ_LARGEST: usize = 256 << 10;
 /// Smallest piece read at once: with a thousand streams the cost of a call is still small beside its copy.
 pub const READ_SMALLEST: usize = 16 << 10;
+
+/// Bytes read at once to be hashed.
+pub const HASH_PIECE: usize = 256 << 10;
 
 /// Threads that move bytes to file clients: copying keeps a core busy, and two fill what most boxes have.
 pub const FILE_WORKERS: usize = 2;
@@ -196,10 +209,26 @@ pub const LINGER: Duration = Duration::from_secs(2);
 pub const LISTINGS: usize = 32;
 /// Bytes of names in a listing that is sent, each there a few times over.
 pub const LISTING_BYTES: usize = 256 << 10;
+/// The largest file that has a manifest: that has 32 MiB.
+pub const MANIFEST_FILE: u64 = 1 << 40;
+/// Manifests that are made or sent at once.
+pub const MANIFESTS: usize = 16;
+/// Files that are hashed for them at once: each has a thread, and a core.
+pub const HASHINGS: usize = 4;
+/// Values of a manifest that are sent at once: 64 KiB.
+pub const MANIFEST_PIECE: usize = 2048;
+/// What a file hashes to is kept where it was not changed for this long: the kernel stamps it by a clock of up to 10 ms,
+pub const SETTLED: Duration = Duration::from_millis(100);
+/// or where the file system keeps whole seconds, FAT every second one.
+pub const SETTLED_SECONDS: Duration = Duration::from_millis(2500);
 /// Directories sent as archives at once: each has a thread.
 pub const ARCHIVES: usize = 8;
 /// Entries of one directory that an archive is made of: about 100 MB of names at most.
 pub const ARCHIVE_LISTING: usize = 200_000;
+/// Bytes of a file that goes into an archive of small ones, which is held in memory until its hash is known.
+pub const ARCHIVE_SMALL: u64 = 1 << 20;
+/// Entries that are told of all that is beneath a directory: some 200 MB of JSON.
+pub const TREE: u64 = 1_000_000;
 /// Directories within directories that an archive follows.
 pub const ARCHIVE_DEPTH: usize = 64;
 

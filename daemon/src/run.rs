@@ -81,7 +81,7 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
         config: config.clone(),
         hub: ends.handle,
         feed: ends.feed,
-        reader,
+        reader: reader.clone(),
         snapshot: ends.snapshot,
         shares: ends.shares.clone(),
         file_counters: Arc::clone(&file_counters),
@@ -107,6 +107,9 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
         shares: ends.shares,
         trust: ends.trust,
         identity: Arc::clone(&identity),
+        reader: reader.clone(),
+        content: ends.content_reports,
+        sought: ends.sought,
         counters: file_counters,
     };
     let mut on_files = Builder::new_multi_thread();

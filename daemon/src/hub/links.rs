@@ -51,10 +51,10 @@ pub enum LinkOrder {
     Stored(LinkId, u64),
     /// Tell that a message is not taken.
     Refused(LinkId, u64, RefusalCode),
-    /// Ask whether the peer has a file of this hash for us.
+    /// Ask whether the peer has a file of this content for us.
     Have(LinkId, BlockHash),
-    /// Tell that there is a file of this hash for the peer.
-    Has(LinkId, BlockHash),
+    /// Tell whether what the peer seeks is here.
+    Has(LinkId, BlockHash, bool),
     /// End a link.
     Close(LinkId, Parting),
 }
@@ -83,9 +83,9 @@ pub enum LinkReport {
     Stored(LinkId, u64),
     /// It does not take a message.
     Refused(LinkId, u64, RefusalCode),
-    /// It asks whether there is a file of this hash for it.
+    /// It asks whether a file of this content is here.
     Have(LinkId, BlockHash),
-    /// It has a file of this hash for us.
+    /// It has a file of this content for us.
     Has(LinkId, BlockHash),
     /// How long an answer takes, and where the peer is now; told now and then.
     Pulse(LinkId, Duration, SocketAddr),

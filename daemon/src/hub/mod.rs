@@ -5,6 +5,7 @@
 mod chat;
 mod command;
 mod commit;
+pub mod content;
 mod conversations;
 mod cursors;
 mod downloads;
@@ -22,6 +23,7 @@ use crate::files::Shares;
 use crate::limits;
 use crate::store::{Completion, Loaded, Op, Order, Retention, StoreError, Writer};
 use commit::{Job, Then};
+use content::{ContentReport, Sought};
 use feed::Feed;
 use handle::{ChatInput, Command, Datagram, HubHandle, Reply, Snapshot};
 use netkit_proto::ids::PeerId;
@@ -49,6 +51,8 @@ pub struct Hub {
     link_reports: mpsc::Receiver<links::LinkReport>,
     link_orders: mpsc::Sender<links::LinkOrder>,
     sightings: mpsc::Receiver<links::Sighting>,
+    content_reports: mpsc::Receiver<ContentReport>,
+    sought: mpsc::Sender<Sought>,
     feed: Arc<Feed>,
     published: watch::Sender<Snapshot>,
     trust: watch::Sender<Arc<trust::TrustView>>,
@@ -88,6 +92,10 @@ pub struct Ends {
     pub introduction: watch::Receiver<links::Introduction>,
     /// For discovery: who announces itself.
     pub sightings: mpsc::Sender<links::Sighting>,
+    /// For the file port: what it tells of content.
+    pub content_reports: mpsc::Sender<ContentReport>,
+    /// For the file port: what peers seek.
+    pub sought: mpsc::Receiver<Sought>,
     /// For the download engine: the most bytes a second in all.
     pub download_limit: watch::Receiver<u64>,
     /// For whoever follows the log.
@@ -135,6 +143,8 @@ impl Hub {
         let (link_order_sender, link_orders) = mpsc::channel(limits::LINK_ORDERS);
         let (link_report_sender, link_reports) = mpsc::channel(limits::LINK_ORDERS);
         let (sighting_sender, sightings) = mpsc::channel(limits::LINK_ORDERS);
+        let (content_report_sender, content_reports) = mpsc::channel(limits::SOUGHT);
+        let (sought_sender, sought) = mpsc::channel(limits::SOUGHT);
         let loaded_peers = std::mem::take(&mut loaded.peers);
         let (peers, introduction) =
             peers::Peers::new(me, introduction, loaded_peers, &config.borrow(), Instant::now());
@@ -158,6 +168,8 @@ impl Hub {
             link_reports: link_report_sender,
             introduction,
             sightings: sighting_sender,
+            content_reports: content_report_sender,
+            sought,
             download_limit,
             feed: Arc::clone(&feed),
             snapshot: snapshots,
@@ -176,6 +188,8 @@ impl Hub {
             link_reports,
             link_orders: link_order_sender,
             sightings,
+            content_reports,
+            sought: sought_sender,
             feed,
             published,
             trust: trust_sender,
@@ -200,7 +214,7 @@ impl Hub {
         let mut tick = tokio::time::interval(limits::HUB_TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut sessions_gone, mut chat_gone, mut fetch_gone) = (false, false, false);
-        let (mut links_gone, mut discovery_gone) = (false, false);
+        let (mut links_gone, mut discovery_gone, mut content_gone) = (false, false, false);
         loop {
             self.hand_over_datagrams(now());
             self.turn_downloads(!sessions_gone)?;
@@ -237,6 +251,10 @@ impl Hub {
                 sighting = self.sightings.recv(), if room && !discovery_gone => match sighting {
                     Some(sighting) => self.peers.on_sighting(now(), Instant::now(), sighting),
                     None => discovery_gone = true,
+                },
+                report = self.content_reports.recv(), if room && !content_gone => match report {
+                    Some(report) => self.on_content(report)?,
+                    None => content_gone = true,
                 },
                 _ = tick.tick(), if !ended => self.on_tick()?,
                 Ok(()) = self.config.changed(), if !ended => self.on_config()?,
@@ -339,6 +357,7 @@ impl Hub {
 
     /// Has committed what is to be committed of peers, and gives the chat port as much to do as it takes.
     fn turn_peers(&mut self) -> Result<(), StoreError> {
+        self.pass_on_sought();
         let steps = std::mem::take(&mut self.peers.steps);
         self.submit_steps(steps, Then::Peer)?;
         for peer in std::mem::take(&mut self.peers.arrived) {

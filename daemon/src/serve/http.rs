@@ -1,13 +1,12 @@
 //! The HTTP/1.1 face, in the open and within TLS: files, listings and archives of what the caller may see, read-only.
 
-use super::body::{Body, Counting};
+use super::body::Body;
 use super::caller::Caller;
-use super::conditions::{self, Verdict};
-use super::pages;
 use super::site::Site;
 use super::stream::Reset;
-use super::{tar, target};
-use crate::files::{FileStream, OpenFile, Opened, Share, list};
+use super::{blob, file, manifest, pages, tar, target, tree};
+use crate::files::{DirEntry, Opened, Share, list};
+use crate::hub::content::file_key;
 use crate::limits;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
@@ -15,11 +14,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::path::SafePath;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
-use target::{Place, Target};
+use target::{Form, Place, Target};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Said to a client whose address has its share of permits.
@@ -63,7 +63,7 @@ where
 }
 
 /// Why a request is not answered by what it asked for.
-struct Refusal(StatusCode, &'static str);
+pub(super) struct Refusal(pub StatusCode, pub &'static str);
 
 impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Refusal {
@@ -76,7 +76,7 @@ impl From<io::Error> for Refusal {
 }
 
 /// Listings and archives cost memory and threads.
-const TOO_MANY: Refusal =
+pub(super) const TOO_MANY: Refusal =
     Refusal(StatusCode::SERVICE_UNAVAILABLE, "too many of these are made at once; try again in a moment");
 
 /// It knows who we are, and we know who it is: nothing is given away.
@@ -97,6 +97,9 @@ async fn answer(
             let mut response = pages::text(status, format!("{why}\n"));
             if status == StatusCode::METHOD_NOT_ALLOWED {
                 response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            }
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             response
         }
@@ -128,44 +131,73 @@ async fn respond(
             let names = shares.iter().map(|share| share.name.as_str());
             return Ok(pages::shares(request.headers(), &site.config().node.name, names));
         }
-        Place::In { share, ref path } => (share, path.clone()),
+        Place::Blob(hash) => {
+            let found = blob::find(site, caller.shares(site), hash).await;
+            let (share, path, file) = found.ok_or(NOT_FOUND)?;
+            caller.takes(&share);
+            return file::respond(site, reset, request, &path, file);
+        }
+        Place::In { ref share, ref path } | Place::Manifest { ref share, ref path } => (share, path.clone()),
     };
-    let share = caller.share(site, &name).ok_or(NOT_FOUND)?;
+    let share = caller.share(site, name).ok_or(NOT_FOUND)?;
     let opened = match share.open_cached(&path) {
         Some(opened) => opened?,
         None => open(Arc::clone(&share), path.clone()).await?,
     };
     match opened {
         Opened::File(_) if target.trailing_slash => Err(NOT_FOUND),
-        Opened::File(file) => Ok(send_file(site, reset, request, &path, file)),
-        Opened::Dir(_) if !target.trailing_slash => Ok(pages::redirect_to_directory(request.uri())),
-        Opened::Dir(_) if target.archive => {
-            let counting = counting(site, reset);
-            let is_head = request.method() == Method::HEAD;
-            if request.version() == Version::HTTP_10 {
-                // Only chunks tell an archive that broke off from a whole one.
-                return Err(Refusal(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "archives need HTTP/1.1"));
-            }
-            tar::respond(site, caller.from, share, path, counting, is_head).ok_or(TOO_MANY)
+        Opened::File(file) if matches!(target.place, Place::Manifest { .. }) => {
+            manifest::respond(site, caller, reset, request, (&share, &path), file).await
         }
-        Opened::Dir(directory) => {
+        Opened::File(file) => file::respond(site, reset, request, &path, file),
+        Opened::Dir(_) if matches!(target.place, Place::Manifest { .. }) => Err(NOT_FOUND),
+        Opened::Dir(_) if !target.trailing_slash => Ok(pages::redirect_to_directory(request.uri())),
+        Opened::Dir(directory) if target.form == Form::Listing => {
             let permit = site.listings.take(caller.from).ok_or(TOO_MANY)?;
             let (of, at) = (Arc::clone(&share), path.clone());
             let listed =
                 tokio::task::spawn_blocking(move || list(&of, &at, directory, limits::LISTING)).await;
             let (entries, truncated) = listed.map_err(io::Error::other)??;
-            let page = pages::directory(request.headers(), &share.name, &path, &entries, truncated);
+            let known = known(site, request, &entries).await;
+            let page = pages::directory(request.headers(), &share.name, &path, &entries, &known, truncated);
             Ok(page.map(|body| body.holding(permit)))
+        }
+        Opened::Dir(_) if request.version() == Version::HTTP_10 => {
+            // Only chunks tell what broke off from what is whole.
+            Err(Refusal(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "archives need HTTP/1.1"))
+        }
+        Opened::Dir(_) => {
+            let counting = file::counting(site, reset);
+            let is_head = request.method() == Method::HEAD;
+            let permit = site.archives.take(caller.from).ok_or(TOO_MANY)?;
+            let small = match target.form {
+                Form::Tree if is_head => return Ok(pages::tree(Body::empty())),
+                Form::Tree => {
+                    let body = tree::body(site.reader.clone(), permit, share, path, counting);
+                    return Ok(pages::tree(body));
+                }
+                Form::Small(small) => Some(small),
+                Form::Listing | Form::Archive => None,
+            };
+            Ok(tar::respond(permit, share, path, small, counting, is_head))
         }
     }
 }
 
-async fn open(share: Arc<Share>, path: SafePath) -> io::Result<Opened> {
-    tokio::task::spawn_blocking(move || share.open(&path)).await.map_err(io::Error::other)?
+/// What the files of a listing hash to, where that is known and a program asks.
+async fn known(site: &Site, request: &Request<Incoming>, entries: &[DirEntry]) -> Vec<Option<BlockHash>> {
+    if !pages::is_for_programs(request.headers()) {
+        return Vec::new();
+    }
+    let files: Vec<_> = entries.iter().map(|entry| file_key(&entry.stamp)).collect();
+    site.reader.roots(&files).await.unwrap_or_else(|error| {
+        tracing::debug!(%error, "what is known of files can't be read");
+        Vec::new()
+    })
 }
 
-fn counting(site: &Site, reset: &Reset) -> Counting {
-    Counting { counters: Arc::clone(&site.counters), reset: reset.clone() }
+async fn open(share: Arc<Share>, path: SafePath) -> io::Result<Opened> {
+    tokio::task::spawn_blocking(move || share.open(&path)).await.map_err(io::Error::other)?
 }
 
 /// A page of another site must not read files through its visitor's browser by a name of its own for our address (DNS
@@ -187,42 +219,4 @@ fn check_host(site: &Site, request: &Request<Incoming>) -> Result<(), Refusal> {
         StatusCode::MISDIRECTED_REQUEST,
         "this box is not known by that name; use its address, or add the name to files.hosts",
     ))
-}
-
-fn send_file(
-    site: &Site,
-    reset: &Reset,
-    request: &Request<Incoming>,
-    path: &SafePath,
-    file: OpenFile,
-) -> Response<Body> {
-    let (stamp, size) = (file.stamp, file.stamp.size);
-    let verdict = conditions::judge(request.headers(), &stamp);
-    let mut response = Response::builder()
-        .header(header::ETAG, conditions::etag(&stamp))
-        .header(header::LAST_MODIFIED, httpdate::fmt_http_date(conditions::last_modified(&stamp)))
-        .header(header::ACCEPT_RANGES, "bytes");
-    let range = match verdict {
-        Verdict::NotModified => {
-            return pages::built(response.status(StatusCode::NOT_MODIFIED), Body::empty());
-        }
-        Verdict::Unsatisfiable => {
-            let response = response.status(StatusCode::RANGE_NOT_SATISFIABLE);
-            let response = response.header(header::CONTENT_RANGE, format!("bytes */{size}"));
-            return pages::built(response, Body::empty());
-        }
-        Verdict::Whole => 0..size,
-        Verdict::Part(range) => {
-            let (first, last) = (range.start, range.end - 1);
-            response = response.status(StatusCode::PARTIAL_CONTENT);
-            response = response.header(header::CONTENT_RANGE, format!("bytes {first}-{last}/{size}"));
-            range
-        }
-    };
-    let response = pages::for_file(response, path.file_name().unwrap_or_default())
-        .header(header::CONTENT_LENGTH, range.end - range.start);
-    if request.method() == Method::HEAD {
-        return pages::built(response, Body::empty());
-    }
-    pages::built(response, Body::file(FileStream::new(file, range, &site.buffers), counting(site, reset)))
 }

@@ -7,6 +7,7 @@
 mod cursors;
 mod downloads;
 mod log;
+mod manifests;
 mod outbox;
 mod peers;
 mod reader;
@@ -17,6 +18,7 @@ mod writer;
 
 pub use downloads::{BlockRow, DownloadRow, PartRow};
 pub use log::LogStats;
+pub use manifests::{FileKey, Holder, ManifestRow};
 pub use outbox::Outgoing;
 pub use peers::{HostRow, Letter, LoadedPeers, PeerRow};
 pub use reader::{Gap, Page, PageRequest, Reader};
@@ -174,6 +176,8 @@ pub enum Op {
     PartSave(u64, u64, PartRow, Vec<BlockRow>),
     /// Forget what a part file held.
     PartForget(u64),
+    /// Keep what a shared file hashes to.
+    ManifestKeep(Box<ManifestRow>),
     /// Note who a download's bytes came from.
     SourcesSave(u64, Vec<DownloadSource>),
     /// Keep the log within other limits from now on.

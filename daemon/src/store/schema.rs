@@ -175,6 +175,27 @@ const MIGRATIONS: &[M<'_>] = &[
     ),
     M::up(
         "
+    -- What shared files hash to: see store::manifests. Times in nanoseconds since 1970. The blocks come last: whoever
+    -- asks for the rest does not read their pages.
+    CREATE TABLE manifests (
+        device INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        modified INTEGER NOT NULL,
+        changed INTEGER NOT NULL,
+        total INTEGER NOT NULL,
+        root BLOB NOT NULL,
+        share TEXT NOT NULL,
+        path BLOB NOT NULL,
+        blocks BLOB NOT NULL,
+        UNIQUE (device, inode)
+    );
+    CREATE INDEX manifests_by_root ON manifests (root);
+    CREATE INDEX manifests_by_total ON manifests (total);
+    ",
+    ),
+    M::up(
+        "
     -- Which peer a download comes from: the one that was meant when it was added.
     ALTER TABLE downloads ADD COLUMN peer BLOB;
 

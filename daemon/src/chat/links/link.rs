@@ -9,7 +9,7 @@ use crate::hub::links::{Introduction, LinkId, LinkReport, Parting, Say};
 use crate::limits;
 use bytes::Bytes;
 use netkit_proto::chat::frame::{Decoder, Frame, encode};
-use netkit_proto::files::manifest::BlockHash;
+use netkit_proto::files::manifest::from_hex;
 use quinn::{Connection, RecvStream, SendStream, WriteError};
 use std::pin::pin;
 use tokio::sync::watch;
@@ -164,11 +164,6 @@ impl Reader<'_> {
     }
 }
 
-/// `None` where it is none: a newer netkitd may have hashes of another kind, too.
-fn hash_of(hex: &str) -> Option<BlockHash> {
-    blake3::Hash::from_hex(hex).ok().map(Into::into)
-}
-
 /// What is to be told to the hub.
 struct Batch<'a> {
     links: &'a Links,
@@ -199,16 +194,17 @@ impl Batch<'_> {
             }
             Frame::Hello(_) => return Err(Parting::Protocol("a second hello".into())),
             Frame::Have { hash } => {
-                if let Some(hash) = hash_of(&hash) {
+                if let Some(hash) = from_hex(&hash) {
+                    self.hand_over().await?;
                     self.report(LinkReport::Have(self.link, hash)).await?;
                 }
             }
-            Frame::Has { hash } => {
-                if let Some(hash) = hash_of(&hash) {
+            Frame::Has { hash, has: true } => {
+                if let Some(hash) = from_hex(&hash) {
                     self.report(LinkReport::Has(self.link, hash)).await?;
                 }
             }
-            Frame::Unknown => {}
+            Frame::Has { .. } | Frame::Unknown => {}
         }
         Ok(())
     }

@@ -18,8 +18,6 @@ use crate::limits;
 use greet::{Answer, Greeted, Greetings, Proven};
 use mailbox::Mailbox;
 use mistakes::Mistakes;
-use netkit_proto::chat::frame::Frame;
-use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::ids::PeerId;
 use quinn::{ClientConfig, Endpoint, Incoming};
 use std::collections::HashMap;
@@ -130,11 +128,6 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// A hash as frames have it.
-fn hex(hash: BlockHash) -> String {
-    blake3::Hash::from_bytes(hash).to_string()
-}
-
 impl Links {
     fn open(&self) -> MutexGuard<'_, HashMap<LinkId, Arc<Mailbox>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
@@ -156,12 +149,8 @@ impl Links {
             LinkOrder::Say(link, says) => _ = to(link).map(|mailbox| mailbox.say(says)),
             LinkOrder::Stored(link, n) => _ = to(link).map(|mailbox| mailbox.stored(n)),
             LinkOrder::Refused(link, n, code) => _ = to(link).map(|mailbox| mailbox.refused(n, code)),
-            LinkOrder::Have(link, hash) => {
-                _ = to(link).map(|mailbox| mailbox.of_files(Frame::Have { hash: hex(hash) }))
-            }
-            LinkOrder::Has(link, hash) => {
-                _ = to(link).map(|mailbox| mailbox.of_files(Frame::Has { hash: hex(hash) }))
-            }
+            LinkOrder::Have(link, hash) => _ = to(link).map(|mailbox| mailbox.have(hash)),
+            LinkOrder::Has(link, hash, has) => _ = to(link).map(|mailbox| mailbox.has(hash, has)),
             LinkOrder::Close(link, parting) => _ = to(link).map(|mailbox| mailbox.close(parting)),
         }
     }

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 /// A file that others may have, too.
 #[derive(Debug, Default)]
-pub(super) struct Sought {
+pub(super) struct Wanted {
     /// Which peer each download has it from, and where others are told.
     waiting: Vec<(Option<PeerId>, mpsc::Sender<Way>)>,
     /// Who was asked and has not said yet that it has it.
@@ -75,11 +75,11 @@ impl Peers {
 
     /// Asks those who are known and linked, but for the peer that a file comes from, whether they have it, too.
     pub(in crate::hub) fn seek(&mut self, from: Option<PeerId>, hash: BlockHash, found: mpsc::Sender<Way>) {
-        if self.sought.len() >= limits::SOUGHT {
+        if self.wanted_files.len() >= limits::FILES_WANTED {
             return; // it comes from one peer all the same
         }
-        let sought = self.sought.entry(hash).or_default();
-        sought.waiting.push((from, found));
+        let wanted = self.wanted_files.entry(hash).or_default();
+        wanted.waiting.push((from, found));
         let asked: Vec<PeerId> = self.peers.keys().copied().collect();
         asked.into_iter().for_each(|id| self.ask_for(id, hash));
     }
@@ -88,14 +88,14 @@ impl Peers {
         let known = self.peers.get(&id).filter(|peer| peer.row.trust >= Trust::Known);
         let Some(link) = known.and_then(|peer| peer.link.as_ref()) else { return };
         self.orders.push_back(LinkOrder::Have(link.id, hash));
-        if let Some(sought) = self.sought.get_mut(&hash) {
-            sought.asked.insert(id);
+        if let Some(wanted) = self.wanted_files.get_mut(&hash) {
+            wanted.asked.insert(id);
         }
     }
 
     /// A peer is linked: it is asked what others were asked.
     pub(super) fn ask_newcomer(&mut self, id: PeerId) {
-        let hashes: Vec<BlockHash> = self.sought.keys().copied().collect();
+        let hashes: Vec<BlockHash> = self.wanted_files.keys().copied().collect();
         hashes.into_iter().for_each(|hash| self.ask_for(id, hash));
     }
 
@@ -103,9 +103,9 @@ impl Peers {
     pub(super) fn on_has(&mut self, link: LinkId, hash: BlockHash) {
         let Some(&id) = self.links.get(&link) else { return };
         let Ok(way) = self.way(id) else { return };
-        let Some(sought) = self.sought.get_mut(&hash) else { return };
-        if sought.asked.remove(&id) {
-            for (_, found) in sought.waiting.iter().filter(|(from, _)| *from != Some(id)) {
+        let Some(wanted) = self.wanted_files.get_mut(&hash) else { return };
+        if wanted.asked.remove(&id) {
+            for (_, found) in wanted.waiting.iter().filter(|(from, _)| *from != Some(id)) {
                 let _ = found.try_send(way.clone()); // it has enough of them, or has ended
             }
         }
@@ -113,9 +113,9 @@ impl Peers {
 
     /// Forgets what nobody waits for any more.
     pub(super) fn seek_no_more(&mut self) {
-        self.sought.retain(|_, sought| {
-            sought.waiting.retain(|(_, found)| !found.is_closed());
-            !sought.waiting.is_empty()
+        self.wanted_files.retain(|_, wanted| {
+            wanted.waiting.retain(|(_, found)| !found.is_closed());
+            !wanted.waiting.is_empty()
         });
     }
 

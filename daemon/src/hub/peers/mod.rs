@@ -17,13 +17,14 @@ pub use view::PeerCounts;
 
 use super::answer;
 use super::commit::Step;
+use super::content::Sought;
 use super::handle::{Queued, Reply};
 use super::links::{DialId, Introduction, LinkId, LinkOrder};
 use crate::config::{Accept, Config};
 use crate::limits;
 use crate::store::{HostRow, Letter, LoadedPeers, Op, Outcome, PeerRow};
 use dial::{Dialing, Target};
-use files::Sought;
+use files::Wanted;
 use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::ids::{Epoch, PeerId};
 use netkit_proto::name::PeerName;
@@ -135,13 +136,15 @@ pub(super) struct Peers {
     /// Known and trusted peers, and strangers, when they were counted last.
     counted: (u64, u64),
     /// Which files others are asked for, and who waits for those who have them.
-    sought: HashMap<BlockHash, Sought>,
+    wanted_files: HashMap<BlockHash, Wanted>,
     /// Who was linked since that was looked at last.
     pub arrived: Vec<PeerId>,
     /// What [`Peers::trust_view`] gives is another one.
     pub is_trust_changed: bool,
     pub steps: Vec<Step<Follow>>,
     pub orders: VecDeque<LinkOrder>,
+    /// What peers ask for by its hash.
+    pub sought: VecDeque<Sought>,
 }
 
 impl Peers {
@@ -171,11 +174,12 @@ impl Peers {
             queued: 0,
             queued_bytes: 0,
             counted: (0, 0),
-            sought: HashMap::new(),
+            wanted_files: HashMap::new(),
             arrived: Vec::new(),
             is_trust_changed: false,
             steps: Vec::new(),
             orders: VecDeque::new(),
+            sought: VecDeque::new(),
         };
         for row in loaded.peers {
             peers.insert(Peer { is_kept: true, ..Peer::new(row, instant) });
@@ -342,6 +346,27 @@ impl Peer {
             trouble: None,
         }
     }
+
+    /// It is there.
+    fn is_at(&mut self, address: SocketAddr) {
+        let addresses = &mut self.row.addresses;
+        if addresses.first() != Some(&address) {
+            addresses.retain(|other| *other != address);
+            addresses.insert(0, address);
+            addresses.truncate(limits::PEER_ADDRESSES);
+        }
+    }
+}
+
+/// Whether a stranger may say one more: so many a second, and some at once.
+fn is_within((left, since): &mut (f64, Instant), instant: Instant) -> bool {
+    let grown = instant.saturating_duration_since(*since).as_secs_f64() * f64::from(limits::STRANGER_RATE);
+    (*left, *since) = ((*left + grown).min(f64::from(limits::STRANGER_BURST)), instant);
+    let may = *left >= 1.0;
+    if may {
+        *left -= 1.0;
+    }
+    may
 }
 
 /// Whether messages of a peer that is trusted so far are taken.
