@@ -194,8 +194,9 @@ pub const REQUEST_HEAD: Duration = Duration::from_secs(10);
 pub const REQUEST_BYTES: usize = 16 << 10;
 /// A bare name is complete when nothing more came for this long: the tutorial's client sends it in one piece.
 pub const NAME_PAUSE: Duration = Duration::from_millis(100);
-/// The same where what came is the name of a file: a program writes a name at once, or its pieces one after the other.
-pub const KNOWN_NAME_PAUSE: Duration = Duration::from_millis(10);
+/// The same where what came is the name of a file: a program writes a name at once, or its pieces one after the other,
+/// and then the next one is on its way as soon as the first was acknowledged: a LAN's round trip.
+pub const KNOWN_NAME_PAUSE: Duration = Duration::from_millis(5);
 /// Bytes that a client is sent before the others have their turn, about 15 microseconds of copying: with a thousand
 /// clients each waits no longer for its first byte than one of nginx's; with larger turns it was seconds.
 pub const TURN: usize = 64 << 10;

@@ -205,7 +205,7 @@ mod tests {
             (bare(b"there"), limits::KNOWN_NAME_PAUSE),
             "what is there is not long waited for"
         );
-        let (face, _) = spoken(&[(0, b"there"), (5, b"fore")], false).await;
+        let (face, _) = spoken(&[(0, b"there"), (4, b"fore")], false).await;
         assert_eq!(face, bare(b"therefore"));
         let (face, took) = spoken(&[(400_000, b"late")], false).await;
         assert_eq!((face, took), (None, limits::SILENCE));
