@@ -38,10 +38,14 @@ mod durable;
 mod files;
 /// Files under load: slow clients, silent ones, many of them, files that change.
 mod files_crowd;
+/// What files hash to: manifests that are sent while they are made, files by their content, hashes in listings.
+mod files_manifest;
 /// The file port within TLS: who sees what, for how long, and what is not let in.
 mod files_secure;
 /// What of a share is shown, under which names and to whom; and what nobody is served.
 mod files_shown;
+/// All that is beneath a directory: its list, and its small files in one archive.
+mod files_tree;
 /// `netkitctl ip`: addresses, networks, and this machine.
 mod ip;
 /// Peers on a LAN that loses, breaks, changes and lies: hosts in network namespaces.
