@@ -122,12 +122,12 @@ impl Peers {
     /// A failure that came because the peer is away lasts until it is back.
     pub(in crate::hub) fn judged(&self, peer: Option<PeerId>, failed: Failed) -> Failed {
         let is_linked = |id| self.peers.get(&id).is_some_and(|peer| peer.link.is_some());
-        match peer {
-            Some(id) if failed.retry == Retry::Later && !is_linked(id) => {
-                Failed { retry: Retry::Away, ..failed }
-            }
-            _ => failed,
-        }
+        let retry = match (peer, failed.retry) {
+            (Some(id), Retry::Later) if !is_linked(id) => Retry::Away,
+            (Some(id), Retry::Away) if is_linked(id) => Retry::Later, // it came back meanwhile
+            (_, retry) => retry,
+        };
+        Failed { retry, ..failed }
     }
 }
 
