@@ -28,6 +28,8 @@ mod downloads_disk;
 mod downloads_faults;
 /// Where a downloaded file goes and what it is called.
 mod downloads_names;
+/// Downloads from other boxes, and from several at once.
+mod downloads_peers;
 /// The download queue: turns, order, pause, limits, ids, restarts.
 mod downloads_queue;
 /// Downloads from servers that redirect, refuse, are not there or have no address.

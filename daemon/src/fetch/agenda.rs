@@ -38,11 +38,12 @@ impl Agenda {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn next(&self) -> Next {
+    /// What somebody who was so fast before is to do.
+    pub(super) fn next(&self, rate: f64) -> Next {
         if self.is_over() {
             return Next::Nothing;
         }
-        match self.plan().offer() {
+        match self.plan().offer(rate) {
             Some(offer) => Next::Ask(offer),
             None if self.is_checked => Next::Wait,
             None => Next::Nothing,

@@ -69,11 +69,13 @@ pub(super) fn judge(
                 return Err(Failed::passing(Kind::Network, why));
             };
             // It may leave the validator out (RFC 9110, section 15.3.7), but not give another one.
-            if validator.as_ref().is_some_and(|now| now != of_before && is_same_kind(now, of_before)) {
+            let is_another = |(now, before): (&String, &String)| now != before && is_same_kind(now, before);
+            if validator.as_ref().zip(of_before.as_ref()).is_some_and(is_another) {
                 let why = format!("the file at {host} was replaced meanwhile");
                 return Err(Failed::passing(Kind::Changed, why));
             }
-            let about = About { size: Some(*size), validator: Some(of_before.clone()), gives_parts: true };
+            let about =
+                About { size: Some(*size), validator: of_before.clone().or(validator), gives_parts: true };
             Ok(Answer { about, is_part: true, end: Some(last + 1) })
         }
         (StatusCode::RANGE_NOT_SATISFIABLE, Ask::Part { .. }) => {

@@ -24,11 +24,42 @@ pub(super) struct Connection<S: Source> {
     pub agenda: Arc<Agenda>,
     pub pieces: mpsc::Sender<Work>,
     /// The size and the validator of the file, where it can be had in parts.
-    pub parts: Option<(u64, String)>,
+    pub parts: Option<(u64, Option<String>)>,
     /// Of this download, and of all.
     pub limits: [Arc<Limiter>; 2],
     /// How the source is called in messages.
     pub whom: String,
+    /// How fast it was of late.
+    pub speed: Speed,
+}
+
+/// Bytes a second, of late.
+#[derive(Debug, Default)]
+pub(super) struct Speed {
+    rate: f64,
+    since: Option<Instant>,
+    bytes: u64,
+}
+
+impl Speed {
+    /// An answer begins.
+    fn begin(&mut self, now: Instant) {
+        (self.since, self.bytes) = (Some(now), 0);
+    }
+
+    /// Bytes came; the rate, where it is another one now.
+    fn on_bytes(&mut self, now: Instant, len: usize) -> Option<f64> {
+        self.bytes += len as u64;
+        let time = now.duration_since(*self.since.get_or_insert(now));
+        // What is so fast that a run is over before it can be told is told by its bytes.
+        if time < limits::FETCH_SPEED && self.bytes < limits::FETCH_SHARED {
+            return None;
+        }
+        let current = self.bytes as f64 / time.as_secs_f64().max(1e-6);
+        self.rate = if self.rate == 0.0 { current } else { 0.5 * self.rate + 0.5 * current };
+        self.begin(now);
+        Some(self.rate)
+    }
 }
 
 impl<S: Source> Connection<S> {
@@ -38,7 +69,7 @@ impl<S: Source> Connection<S> {
     /// # Errors
     /// What the source failed at; what it owes then is left to others. That it refuses a second connection, or gives
     /// that another file, says nothing of the first one.
-    pub(super) async fn work(self, first: Option<(RunId, Opened<S::Body>)>) -> Result<(), Failed> {
+    pub(super) async fn work(mut self, first: Option<(RunId, Opened<S::Body>)>) -> Result<(), Failed> {
         let mut next = first;
         loop {
             let (run, mut opened) = match next.take() {
@@ -85,7 +116,7 @@ impl<S: Source> Connection<S> {
         loop {
             let turned = self.agenda.turned();
             self.check()?;
-            match self.agenda.next() {
+            match self.agenda.next(self.speed.rate) {
                 Next::Ask(offer) => return Ok(Some(offer)),
                 Next::Nothing => return Ok(None),
                 // What others work on may be shared later, too.
@@ -100,9 +131,10 @@ impl<S: Source> Connection<S> {
     }
 
     /// Hands on the bytes of one run; `false` where the writer is gone.
-    async fn pump(&self, run: RunId, opened: &mut Opened<S::Body>) -> Result<bool, Failed> {
+    async fn pump(&mut self, run: RunId, opened: &mut Opened<S::Body>) -> Result<bool, Failed> {
         let mut last = Instant::now();
         let mut pace = Pace::new(last);
+        self.speed.begin(last);
         loop {
             let mut limited = false;
             for limit in &self.limits {
@@ -125,7 +157,12 @@ impl<S: Source> Connection<S> {
             pace.on_bytes(last, bytes.len());
             self.limits.iter().for_each(|limit| limit.took(bytes.len()));
             self.check()?;
-            let taken = self.agenda.plan().take(run, bytes.len());
+            let rate = self.speed.on_bytes(last, bytes.len());
+            let taken = {
+                let mut plan = self.agenda.plan();
+                rate.into_iter().for_each(|rate| plan.is_so_fast(run, rate));
+                plan.take(run, bytes.len())
+            };
             bytes.truncate(taken.wanted);
             let piece = Work::Piece { from: self.id, offset: taken.offset, bytes };
             if taken.wanted > 0 && self.pieces.send(piece).await.is_err() {

@@ -2,7 +2,7 @@
 //! that means is the transfer's business.
 
 use super::agenda::Agenda;
-use super::connection::Connection;
+use super::connection::{Connection, Speed};
 use super::content::SharedManifest;
 use super::limit::Limiter;
 use super::manifest::{self, Expected};
@@ -31,7 +31,7 @@ pub(super) struct Crew {
     pub sources: Arc<Sources>,
     pub pieces: mpsc::Sender<Work>,
     /// The size and the validator of the file, where it can be had in parts.
-    pub parts: Option<(u64, String)>,
+    pub parts: Option<(u64, Option<String>)>,
     /// Of this download, and of all.
     pub limits: [Arc<Limiter>; 2],
     members: JoinSet<(Member, Result<(), Failed>)>,
@@ -42,7 +42,7 @@ impl Crew {
         agenda: Arc<Agenda>,
         sources: Arc<Sources>,
         pieces: mpsc::Sender<Work>,
-        parts: Option<(u64, String)>,
+        parts: Option<(u64, Option<String>)>,
         limits: [Arc<Limiter>; 2],
     ) -> Crew {
         Crew { agenda, sources, pieces, parts, limits, members: JoinSet::new() }
@@ -56,6 +56,24 @@ impl Crew {
         count: u8,
         begun: Option<(RunId, Opened<S::Body>)>,
     ) {
+        let parts = self.parts.clone();
+        self.spawn(source, name, count, parts, begun);
+    }
+
+    /// Has a helper work, which is asked by the content's hash: what it calls the version of its file is its own.
+    pub(super) fn add_helper<S: Source>(&mut self, source: S, name: &str) {
+        let parts = self.parts.as_ref().map(|(size, _)| (*size, None));
+        self.spawn(&Arc::new(source), name, 1, parts, None);
+    }
+
+    fn spawn<S: Source>(
+        &mut self,
+        source: &Arc<S>,
+        name: &str,
+        count: u8,
+        parts: Option<(u64, Option<String>)>,
+        begun: Option<(RunId, Opened<S::Body>)>,
+    ) {
         let id = self.sources.add(name);
         let mut begun = begun;
         for _ in 0..count {
@@ -65,9 +83,10 @@ impl Crew {
                 sources: Arc::clone(&self.sources),
                 agenda: Arc::clone(&self.agenda),
                 pieces: self.pieces.clone(),
-                parts: self.parts.clone(),
+                parts: parts.clone(),
                 limits: self.limits.clone(),
                 whom: name.to_owned(),
+                speed: Speed::default(),
             };
             let work = connection.work(begun.take());
             self.members.spawn(async move { (Member::Connection(id), work.await) });
@@ -83,6 +102,11 @@ impl Crew {
     ) {
         let read = manifest::read(opened, expected, manifest, self.pieces.clone());
         self.members.spawn(async move { (Member::Manifest, read.await) });
+    }
+
+    /// Whether any of them is left.
+    pub(super) fn is_at_work(&self) -> bool {
+        !self.members.is_empty()
     }
 
     /// The next that ends; `None` when all have.

@@ -83,7 +83,9 @@ impl Source for Http {
         let url = self.found.get().unwrap_or(&self.url).clone();
         let mut request = self.client.get(url).header(ACCEPT_ENCODING, "identity");
         if let Ask::Part { range, size, validator } = &ask {
-            request = request.header(RANGE, answer::range_of(range, *size)).header(IF_RANGE, validator);
+            request = request.header(RANGE, answer::range_of(range, *size));
+            request =
+                validator.iter().fold(request, |request, validator| request.header(IF_RANGE, validator));
         }
         let response = tokio::time::timeout(limits::FETCH_ANSWER, request.send()).await;
         let response = match response {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use hyper::header::{ACCEPT_ENCODING, IF_RANGE, RANGE};
 use hyper::{Request, StatusCode};
 use netkit_proto::files::listing::percent_encoded;
+use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::path::SafePath;
 use netkit_proto::rpc::code::Kind;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -109,7 +110,8 @@ impl Peer {
 fn request(path: &str, ask: &Ask, host: &str) -> Request<String> {
     let mut request = Request::get(path).header("host", host).header(ACCEPT_ENCODING, "identity");
     if let Ask::Part { range, size, validator } = ask {
-        request = request.header(RANGE, answer::range_of(range, *size)).header(IF_RANGE, validator);
+        request = request.header(RANGE, answer::range_of(range, *size));
+        request = validator.iter().fold(request, |request, validator| request.header(IF_RANGE, validator));
     }
     // All of it is made of what may stand in a request: only a validator that is none is left out.
     request.body(String::new()).unwrap_or_default()
@@ -122,6 +124,11 @@ impl Source for Peer {
         let (answer, body) = self.ask(&format!("/{}", self.path), &ask).await?;
         let Answer { about, is_part, end } = answer;
         Ok(Opened { about, is_part, end, body })
+    }
+
+    fn helper(&self, way: Way, root: BlockHash) -> Option<Peer> {
+        let path = format!(".netkit/v1/blob/{}", blake3::Hash::from_bytes(root));
+        Some(Peer { client: self.client.clone(), way, path, spare: Arc::default() })
     }
 
     async fn manifest(&self) -> Result<Option<Opened<PeerBody>>, Failed> {

@@ -11,15 +11,23 @@ use super::source::{About, Ask, Source};
 use super::task::{Break, Task};
 use super::writer::{self, Audience, Written};
 use crate::files::PartFile;
-use crate::hub::orders::{Failed, PartRow, Retry};
+use crate::hub::orders::{Failed, PartRow, Report, Retry};
 use crate::limits;
 use netkit_proto::files::checksum::{Algorithm, Checksum};
 use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::rpc::code::Kind;
 use std::io;
 use std::sync::{Arc, PoisonError};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
+
+/// How others are found that have the same file.
+struct Helpers<'a, S> {
+    /// The source that was named.
+    source: &'a Arc<S>,
+    /// What its manifest says.
+    values: &'a SharedManifest,
+}
 
 impl Task {
     /// Fetches what is missing.
@@ -35,7 +43,7 @@ impl Task {
         let ask = match (missing, &content.about.validator) {
             (Some((size, missing)), Some(validator)) if content.ledger().bytes() > 0 => match missing.first()
             {
-                Some(range) => Ask::Part { range: range.clone(), size, validator: validator.clone() },
+                Some(range) => Ask::Part { range: range.clone(), size, validator: Some(validator.clone()) },
                 None => Ask::Whole,
             },
             _ => Ask::Whole,
@@ -73,7 +81,8 @@ impl Task {
         let audience = Audience { agenda: Arc::clone(&agenda), sources: Arc::clone(&self.sources) };
         let (pieces, written) =
             writer::start(content, audience, room).map_err(|error| disk::failed(&self.path, &error))?;
-        let parts = about.size.zip(about.validator.clone()).filter(|_| about.gives_parts);
+        let parts = about.size.filter(|_| about.gives_parts);
+        let parts = parts.zip(about.validator.clone().map(Some));
         let count = if parts.is_some() { self.engine.connections() } else { 1 };
         let limits = [Arc::clone(&self.limit), Arc::clone(&self.engine.limit)];
         let mut crew = Crew::new(Arc::clone(&agenda), Arc::clone(&self.sources), pieces, parts, limits);
@@ -86,9 +95,10 @@ impl Task {
                 root: self.start.checksum.as_ref().and_then(blake3_of),
                 whom,
             };
-            crew.read_manifest::<S>(opened, expected, values);
+            crew.read_manifest::<S>(opened, expected, values.clone());
         }
-        let failed = self.watch(&mut crew, &about_part, &ledger).await;
+        let helpers = Helpers { source: &source, values: &values };
+        let failed = self.watch(&mut crew, &about_part, &ledger, helpers).await;
         drop(crew); // the writer notices
         self.ended(written, failed, || agenda.is_done()).await
     }
@@ -129,25 +139,40 @@ impl Task {
     }
 
     /// Tells how far it is until all connections are done; the failure of one, if any.
-    async fn watch(
+    async fn watch<S: Source>(
         &self,
         crew: &mut Crew,
         about: &PartRow,
         ledger: &Ledger,
+        helpers: Helpers<'_, S>,
     ) -> Result<Option<Failed>, Break> {
         let mut tick = tokio::time::interval_at(Instant::now() + limits::FETCH_REPORT, limits::FETCH_REPORT);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut last, mut noted, mut rate) = ((Instant::now(), ledger.bytes()), Instant::now(), 0.0);
         let mut failure: Option<Failed> = None;
+        let (sought, mut found) = mpsc::channel(limits::FETCH_HELPERS);
+        // Until then somebody may answer who has the file, too.
+        let (mut is_alone, mut patience) = (false, None::<Instant>);
         loop {
+            let root = helpers.values.lock().root();
+            if let (Some(root), true) = (root, is_alone) {
+                self.report(Report::Seek(self.start.id, root, sought.clone())).await;
+                (is_alone, patience) = (false, Some(Instant::now() + limits::FETCH_HELP));
+            }
+            let is_waiting = patience.is_some() && !crew.is_at_work() && !crew.agenda.is_done();
             tokio::select! {
-                ended = crew.next_end() => match ended {
+                ended = crew.next_end(), if !is_waiting => match ended {
                     None => return Ok(failure),
-                    Some((_, Ok(()))) => {}
+                    Some((Member::Connection(_), Ok(()))) => {}
+                    Some((Member::Manifest, Ok(()))) => {
+                        let left = about.size.unwrap_or_default().saturating_sub(ledger.bytes());
+                        is_alone = failure.is_some() || left >= limits::FETCH_HELPED;
+                    }
                     // The others go on. If they can't bring all, people are told of the first failure that may pass.
                     Some((Member::Connection(source), Err(failed))) => {
                         self.sources.bar(source, failed.clone());
                         failure = failure.filter(|first| first.retry != Retry::Never).or(Some(failed));
+                        is_alone |= patience.is_none();
                     }
                     // Nothing that comes could be believed.
                     Some((Member::Manifest, Err(failed))) => {
@@ -155,11 +180,18 @@ impl Task {
                         return Ok(Some(failed));
                     }
                 },
+                Some(way) = found.recv() => {
+                    let label = way.label.clone();
+                    if let Some(helper) = root.and_then(|root| helpers.source.helper(way, root)) {
+                        crew.add_helper(helper, &label);
+                    }
+                }
                 () = self.stop.cancelled() => {
                     crew.dismiss().await;
                     return Err(Break::Stopped);
                 }
                 _ = tick.tick() => {
+                    patience = patience.filter(|until| *until > Instant::now());
                     let (now, bytes) = (Instant::now(), ledger.bytes());
                     let seconds = now.duration_since(last.0).as_secs_f64();
                     if seconds > 0.0 {

@@ -51,6 +51,8 @@ pub enum LinkOrder {
     Stored(LinkId, u64),
     /// Tell that a message is not taken.
     Refused(LinkId, u64, RefusalCode),
+    /// Ask whether the peer has a file of this content for us.
+    Have(LinkId, BlockHash),
     /// Tell whether what the peer seeks is here.
     Has(LinkId, BlockHash, bool),
     /// End a link.
@@ -83,6 +85,8 @@ pub enum LinkReport {
     Refused(LinkId, u64, RefusalCode),
     /// It asks whether a file of this content is here.
     Have(LinkId, BlockHash),
+    /// It has a file of this content for us.
+    Has(LinkId, BlockHash),
     /// How long an answer takes, and where the peer is now; told now and then.
     Pulse(LinkId, Duration, SocketAddr),
     /// A link ended: why.

@@ -317,6 +317,9 @@ impl Hub {
     fn on_report(&mut self, report: orders::Report) {
         let jitter = std::hash::RandomState::new().hash_one(0);
         let report = match report {
+            orders::Report::Seek(id, hash, found) => {
+                return self.peers.seek(self.downloads.peer_of(id), hash, found);
+            }
             orders::Report::Ended(id, orders::End::Failed(failed)) => {
                 let peer = self.downloads.peer_of(id);
                 orders::Report::Ended(id, orders::End::Failed(self.peers.judged(peer, failed)))

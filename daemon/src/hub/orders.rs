@@ -15,7 +15,7 @@ use netkit_proto::rpc::code::{Error, Kind};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// What the engine is to do.
 #[derive(Debug)]
@@ -89,6 +89,8 @@ pub enum Report {
     Progress(u64, Progress, Option<(PartRow, Vec<BlockRow>)>),
     /// Who its bytes came from so far.
     Sources(u64, Vec<DownloadSource>),
+    /// Who else has the file of this hash is to be found: each that has is sent there, and at most so many as that holds.
+    Seek(u64, BlockHash, mpsc::Sender<Way>),
     /// What came of a download is of no use; the bytes that are lost and why.
     Restarted(u64, u64, String),
     /// All bytes are there. Once that is committed the file is checked and gets its name.

@@ -199,6 +199,11 @@ impl Batch<'_> {
                     self.report(LinkReport::Have(self.link, hash)).await?;
                 }
             }
+            Frame::Has { hash, has: true } => {
+                if let Some(hash) = from_hex(&hash) {
+                    self.report(LinkReport::Has(self.link, hash)).await?;
+                }
+            }
             Frame::Has { .. } | Frame::Unknown => {}
         }
         Ok(())

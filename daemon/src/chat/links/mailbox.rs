@@ -24,6 +24,8 @@ struct Waiting {
     says: VecDeque<Say>,
     bytes: usize,
     refused: Vec<(u64, RefusalCode)>,
+    /// What the peer is asked for.
+    have: Vec<BlockHash>,
     /// What was sought, and whether it is here.
     has: Vec<(BlockHash, bool)>,
     /// Only the highest matters.
@@ -63,6 +65,16 @@ impl Mailbox {
         let is_full = waiting.refused.len() > limits::LINK_REFUSALS;
         drop(waiting);
         self.end_if(is_full);
+    }
+
+    /// Asks whether a file is there. What is too much goes: who asks does not rely on an answer.
+    pub(super) fn have(&self, hash: BlockHash) {
+        let mut waiting = self.lock();
+        if waiting.have.len() < limits::LINK_QUESTIONS {
+            waiting.have.push(hash);
+        }
+        drop(waiting);
+        self.changed.notify_one();
     }
 
     pub(super) fn has(&self, hash: BlockHash, has: bool) {
@@ -116,6 +128,9 @@ impl Mailbox {
         }
         if let Some(n) = waiting.stored.take() {
             encode(&Frame::Stored { n }, &mut bytes);
+        }
+        for hash in waiting.have.drain(..) {
+            encode(&Frame::Have { hash: to_hex(&hash) }, &mut bytes);
         }
         for (hash, has) in waiting.has.drain(..) {
             encode(&Frame::Has { hash: to_hex(&hash), has }, &mut bytes);

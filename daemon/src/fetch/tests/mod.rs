@@ -2,11 +2,13 @@
 
 mod server;
 
+mod helpers;
 mod peers;
 
 use super::*;
 use crate::files::Naming;
 use crate::hub::orders::{BlockRow, Control, PartRow, Retry, Start, Way};
+use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::ids::PeerId;
 use netkit_proto::path::SafePath;
 use netkit_proto::rpc::call::DownloadSource;
@@ -25,6 +27,9 @@ struct Rig {
     noted: Option<(PartRow, BTreeMap<u64, BlockRow>)>,
     sources: Vec<DownloadSource>,
     restarted: Vec<String>,
+    /// Who has the same file.
+    helpers: Vec<Way>,
+    sought: Vec<BlockHash>,
 }
 
 impl Rig {
@@ -46,8 +51,18 @@ impl Rig {
             identity: Arc::new(Identity::load_or_create(&state, None).unwrap()),
         };
         tokio::spawn(run(ends, CancellationToken::new()));
-        let (sources, restarted) = (Vec::new(), Vec::new());
-        Rig { orders, reports, dir, _config: config, _limit: limit, noted: None, sources, restarted }
+        Rig {
+            orders,
+            reports,
+            dir,
+            _config: config,
+            _limit: limit,
+            noted: None,
+            sources: Vec::new(),
+            restarted: Vec::new(),
+            helpers: Vec::new(),
+            sought: Vec::new(),
+        }
     }
 
     /// Begins to fetch `bob:s/f` from a server.
@@ -86,6 +101,12 @@ impl Rig {
             }
             Report::Progress(..) | Report::Discarded(..) => {}
             Report::Sources(_, sources) => self.sources = sources,
+            Report::Seek(_, hash, found) => {
+                self.sought.push(hash);
+                for way in &self.helpers {
+                    found.try_send(way.clone()).unwrap();
+                }
+            }
             Report::Restarted(_, _, why) => {
                 self.noted = None;
                 self.restarted.push(why);

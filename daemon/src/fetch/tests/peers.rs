@@ -7,13 +7,13 @@ use netkit_proto::files::manifest::BLOCK;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 
-fn sample(len: u64) -> Vec<u8> {
+pub(super) fn sample(len: u64) -> Vec<u8> {
     let mut bytes = vec![0; len as usize];
     blake3::Hasher::new().update(&len.to_le_bytes()).finalize_xof().fill(&mut bytes);
     bytes
 }
 
-fn behaves(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Behaviour {
+pub(super) fn behaves(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Behaviour {
     Arc::new(answer)
 }
 

@@ -33,6 +33,8 @@ pub(super) enum Step {
     Send(Vec<u8>),
     /// Waits until somebody notifies.
     Wait(Arc<Notify>),
+    /// Takes its time.
+    Pause(std::time::Duration),
     /// Sends nothing any more.
     Stall,
     /// Sends noise for ever.
@@ -111,6 +113,9 @@ async fn serve(
                     stream.flush().await?;
                 }
                 Step::Wait(until) => until.notified().await,
+                Step::Pause(time) => {
+                    let _ = tokio::time::timeout(time, std::future::pending::<()>()).await;
+                }
                 Step::Stall => std::future::pending().await,
                 Step::Endless => loop {
                     stream.write_all(&[0x5a; 1 << 16]).await?;

@@ -91,8 +91,10 @@ impl Downloads {
 
     /// A peer is there: what waits for it is tried at once.
     pub(in crate::hub) fn on_peer(&mut self, instant: Instant, peer: PeerId) {
-        let waiting = self.waiting.iter().map(|(_, id)| *id).filter(|id| self.peer_of(*id) == Some(peer));
-        for id in waiting.collect::<Vec<_>>() {
+        // Also one whose wait is only being committed.
+        let waits = |entry: &&Entry| entry.row.peer == Some(peer) && entry.retry.is_some();
+        let waiting: Vec<u64> = self.entries.values().filter(waits).map(|entry| entry.row.id).collect();
+        for id in waiting {
             if let Some(mut entry) = self.take(id) {
                 entry.retry = Some(instant);
                 self.put(entry);
@@ -146,6 +148,7 @@ impl Downloads {
                 let follow = Follow::Complete(Box::new(row), committed);
                 self.steps.push(Step { ops, follow, is_asked: false });
             }
+            Report::Seek(..) => {} // the peers' business
             Report::Ended(id, end) => self.on_ended(now, instant, jitter, id, end),
             Report::Discarded(id, discarded) => self.on_discarded(now, id, discarded),
         }

@@ -1,14 +1,27 @@
-//! Where a peer's files are fetched from. Asked by the hub when a download begins; what is fetched is the engine's
-//! business.
+//! Where a peer's files are fetched from, and who else has the same one. Asked by the hub when a download begins, and
+//! when its hash is known; what is fetched is the engine's business.
 
-use super::{Peer, Peers, Step};
+use super::{Follow, Peer, Peers, Step};
+use crate::hub::links::{LinkId, LinkOrder};
 use crate::hub::orders::{Failed, Retry, Way};
-use crate::hub::peers::Follow;
+use crate::limits;
+use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::ids::PeerId;
 use netkit_proto::rpc::call::Trust;
 use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::time::Timestamp;
+use std::collections::HashSet;
 use std::net::SocketAddr;
+use tokio::sync::mpsc;
+
+/// A file that others may have, too.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// Which peer each download has it from, and where others are told.
+    waiting: Vec<(Option<PeerId>, mpsc::Sender<Way>)>,
+    /// Who was asked and has not said yet that it has it.
+    asked: HashSet<PeerId>,
+}
 
 impl Peers {
     /// Something is to be fetched of a peer: it is known from then on, as one that is sent something.
@@ -60,15 +73,61 @@ impl Peers {
         Ok(Way { id, label, addresses: peer.file_addresses(port) })
     }
 
+    /// Asks those who are known and linked, but for the peer that a file comes from, whether they have it, too.
+    pub(in crate::hub) fn seek(&mut self, from: Option<PeerId>, hash: BlockHash, found: mpsc::Sender<Way>) {
+        if self.wanted_files.len() >= limits::FILES_WANTED {
+            return; // it comes from one peer all the same
+        }
+        let wanted = self.wanted_files.entry(hash).or_default();
+        wanted.waiting.push((from, found));
+        let asked: Vec<PeerId> = self.peers.keys().copied().collect();
+        asked.into_iter().for_each(|id| self.ask_for(id, hash));
+    }
+
+    fn ask_for(&mut self, id: PeerId, hash: BlockHash) {
+        let known = self.peers.get(&id).filter(|peer| peer.row.trust >= Trust::Known);
+        let Some(link) = known.and_then(|peer| peer.link.as_ref()) else { return };
+        self.orders.push_back(LinkOrder::Have(link.id, hash));
+        if let Some(wanted) = self.wanted_files.get_mut(&hash) {
+            wanted.asked.insert(id);
+        }
+    }
+
+    /// A peer is linked: it is asked what others were asked.
+    pub(super) fn ask_newcomer(&mut self, id: PeerId) {
+        let hashes: Vec<BlockHash> = self.wanted_files.keys().copied().collect();
+        hashes.into_iter().for_each(|hash| self.ask_for(id, hash));
+    }
+
+    /// A peer says that it has a file: those who wait for such are told. It is asked only where it was asked before.
+    pub(super) fn on_has(&mut self, link: LinkId, hash: BlockHash) {
+        let Some(&id) = self.links.get(&link) else { return };
+        let Ok(way) = self.way(id) else { return };
+        let Some(wanted) = self.wanted_files.get_mut(&hash) else { return };
+        if wanted.asked.remove(&id) {
+            for (_, found) in wanted.waiting.iter().filter(|(from, _)| *from != Some(id)) {
+                let _ = found.try_send(way.clone()); // it has enough of them, or has ended
+            }
+        }
+    }
+
+    /// Forgets what nobody waits for any more.
+    pub(super) fn seek_no_more(&mut self) {
+        self.wanted_files.retain(|_, wanted| {
+            wanted.waiting.retain(|(_, found)| !found.is_closed());
+            !wanted.waiting.is_empty()
+        });
+    }
+
     /// A failure that came because the peer is away lasts until it is back.
     pub(in crate::hub) fn judged(&self, peer: Option<PeerId>, failed: Failed) -> Failed {
         let is_linked = |id| self.peers.get(&id).is_some_and(|peer| peer.link.is_some());
-        match peer {
-            Some(id) if failed.retry == Retry::Later && !is_linked(id) => {
-                Failed { retry: Retry::Away, ..failed }
-            }
-            _ => failed,
-        }
+        let retry = match (peer, failed.retry) {
+            (Some(id), Retry::Later) if !is_linked(id) => Retry::Away,
+            (Some(id), Retry::Away) if is_linked(id) => Retry::Later, // it came back meanwhile
+            (_, retry) => retry,
+        };
+        Failed { retry, ..failed }
     }
 }
 

@@ -45,6 +45,7 @@ impl Peers {
             LinkReport::Have(link, hash) => {
                 self.sought.extend(self.links.get(&link).map(|&peer| Sought { link, peer, hash }));
             }
+            LinkReport::Has(link, hash) => self.on_has(link, hash),
             LinkReport::Pulse(link, rtt, address) => {
                 if let Some(peer) = self.linked(link)
                     && let Some(kept) = &mut peer.link
@@ -186,6 +187,7 @@ impl Peers {
         });
         self.links.insert(up.link, up.peer);
         self.orders.push_back(LinkOrder::Stored(up.link, stored));
+        self.ask_newcomer(up.peer);
         self.note(ops);
     }
 

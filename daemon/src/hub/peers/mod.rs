@@ -24,6 +24,8 @@ use crate::config::{Accept, Config};
 use crate::limits;
 use crate::store::{HostRow, Letter, LoadedPeers, Op, Outcome, PeerRow};
 use dial::{Dialing, Target};
+use files::Wanted;
+use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::ids::{Epoch, PeerId};
 use netkit_proto::name::PeerName;
 use netkit_proto::rpc::call::{Empty, Peer as Shown, Trust};
@@ -133,6 +135,8 @@ pub(super) struct Peers {
     queued_bytes: usize,
     /// Known and trusted peers, and strangers, when they were counted last.
     counted: (u64, u64),
+    /// Which files others are asked for, and who waits for those who have them.
+    wanted_files: HashMap<BlockHash, Wanted>,
     /// Who was linked since that was looked at last.
     pub arrived: Vec<PeerId>,
     /// What [`Peers::trust_view`] gives is another one.
@@ -170,6 +174,7 @@ impl Peers {
             queued: 0,
             queued_bytes: 0,
             counted: (0, 0),
+            wanted_files: HashMap::new(),
             arrived: Vec::new(),
             is_trust_changed: false,
             steps: Vec::new(),
@@ -281,6 +286,7 @@ impl Peers {
     pub(super) fn on_tick(&mut self, now: Timestamp, instant: Instant) {
         self.expire(now);
         self.dial(instant);
+        self.seek_no_more();
         self.count();
     }
 

@@ -191,6 +191,6 @@ fn what_a_peer_seeks_is_passed_on_with_who_asks() {
     it.up(1, 2, "bob");
     it.report(LinkReport::Have(1, [7; 32]));
     it.report(LinkReport::Have(99, [8; 32])); // a link that is not kept any more
-    let sought = crate::hub::content::Sought { link: 1, peer: id(2), hash: [7; 32] };
+    let sought = Sought { link: 1, peer: id(2), hash: [7; 32] };
     assert_eq!(it.peers.sought, [sought]);
 }
