@@ -101,8 +101,9 @@ pub const RETRY_LONGEST: Duration = Duration::from_secs(60);
 
 // --- store -------------------------------------------------------------------------------------------------
 
-/// Jobs given to the writer and not yet answered; also keeps the answers' channel from ever filling.
-pub const STORE_JOBS: usize = 128;
+/// Jobs given to the writer and not yet answered; also keeps the answers' channel from ever filling. A message that is
+/// sent is one: as many as a commit should carry at 50,000 a second.
+pub const STORE_JOBS: usize = 1024;
 /// Rows in one transaction: the cost of its sync is spread thinly by then, and the next caller waits no longer.
 pub const STORE_GROUP: usize = 4096;
 /// Pages of write-ahead log before a checkpoint (16 MiB): at full rate one checkpoint a second instead of four.
@@ -262,8 +263,9 @@ pub const SESSIONS: usize = 256;
 pub const SESSIONS_PER_READER: usize = 32;
 /// Sessions that only operators get, so that readers together can't lock them out.
 pub const SESSIONS_OF_OPERATORS: usize = 64;
-/// Calls of one session begun and not answered, one of them large; then its further lines wait in the socket.
-pub const CALLS_IN_FLIGHT: usize = 64;
+/// Calls of one session begun and not answered, one of them large; then its further lines wait in the socket. A batch that
+/// is begun below it is begun whole. Enough for one session to fill the commits that follow each other.
+pub const CALLS_IN_FLIGHT: usize = 512;
 /// Subscriptions of one session.
 pub const SUBSCRIPTIONS: usize = 16;
 /// Bytes waiting to be read by the client; then its lines wait, and its subscriptions go on from the log.
