@@ -1,9 +1,10 @@
 //! The other netkit boxes: which there are, how far each is trusted, which link to it is kept, what waits for it and how
 //! far its own words are stored here. Plain state with plain methods that take the time as an argument. What they want
 //! committed they leave in `steps`, what the chat port is to do in `orders`; the hub takes both, and tells what was
-//! committed. `links` is what links tell, `dial` when somebody is looked for, `post` what is sent, `ask` what people
+//! committed. `links` is what links tell, `admit` who may have one, `dial` when somebody is looked for, `post` what is sent, `ask` what people
 //! want, `view` what is shown.
 
+mod admit;
 mod ask;
 mod dial;
 mod links;
@@ -68,11 +69,22 @@ struct Link {
     /// It is to end. What it says meanwhile is passed over, and said again on the next one: some of what came before may
     /// have been, too, and nothing in between may be left out.
     is_over: bool,
+    since: Instant,
+    lost: Option<Lost>,
     rtt: Option<Duration>,
     file_port: Option<u16>,
     /// How many of the letters were said on it, from the first on, and their bytes.
     said: usize,
     said_bytes: usize,
+}
+
+/// A link that leads nowhere any more, as it seems.
+#[derive(Debug)]
+struct Lost {
+    /// It ends by itself until then, if it does not lead somewhere all the same.
+    until: Instant,
+    /// Where the peer has called from meanwhile.
+    called: Option<SocketAddr>,
 }
 
 #[derive(Debug)]
