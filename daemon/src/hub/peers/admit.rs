@@ -156,7 +156,7 @@ impl Peer {
     /// It has dialled, but our link stays. If it did not look for us at the same time as we for it, it has lost that link,
     /// and only we can replace it.
     fn on_second(&mut self, instant: Instant, from: SocketAddr) {
-        if self.link.as_ref().is_some_and(|link| link.since + limits::DIAL < instant) {
+        if self.link.as_ref().is_some_and(|link| link.since + limits::DIAL_FIRST < instant) {
             self.lose_link(instant, Some(from));
         }
     }
