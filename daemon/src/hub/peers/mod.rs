@@ -142,6 +142,8 @@ pub(super) struct Peers {
     queued_bytes: usize,
     /// Known and trusted peers, and strangers, when they were counted last.
     counted: (u64, u64),
+    /// Links that were ended because they were too many, or too much was said on them.
+    refused: u64,
     pub steps: Vec<Step<Follow>>,
     pub orders: VecDeque<LinkOrder>,
 }
@@ -173,6 +175,7 @@ impl Peers {
             queued: 0,
             queued_bytes: 0,
             counted: (0, 0),
+            refused: 0,
             steps: Vec::new(),
             orders: VecDeque::new(),
         };
@@ -290,6 +293,7 @@ impl Peers {
         if let Some(kept) = peer.and_then(|peer| peer.link.as_mut()).filter(|kept| kept.id == link) {
             kept.is_over = true;
         }
+        self.refused += u64::from(why == super::links::Parting::Busy);
         self.orders.push_back(LinkOrder::Close(link, why));
     }
 
