@@ -294,6 +294,14 @@ pub const INTERFACES_PAUSE: Duration = Duration::from_millis(300);
 pub const INTERFACES_POLL: Duration = Duration::from_secs(10);
 /// How long the announcer looks at the interfaces each second after one changed.
 pub const ANNOUNCER_LOOKS: Duration = Duration::from_secs(3);
+/// How long after the announcer is on a new address all are asked for anew: for a second whoever spoke just before says
+/// nothing more (RFC 6762, section 6), and half of one is for those who are late. Where addresses keep coming, the pause
+/// doubles
+pub const ASKED_ANEW_AFTER: Duration = Duration::from_millis(1500);
+/// up to this: all of the LAN answer, and some boxes make interfaces all day,
+pub const ASKED_ANEW_LONGEST: Duration = Duration::from_secs(60);
+/// and how long somebody who was heard before may leave it unanswered: it is asked four or five times meanwhile.
+pub const ASKED_ANEW_ANSWER: Duration = Duration::from_secs(20);
 /// Records that the announcer may hold, some 20 MB: a LAN of a thousand boxes takes a fifth of it. It has no bound of its
 /// own, so that it is ended where somebody makes it hold more.
 pub const ANNOUNCER_RECORDS: i64 = 50_000;
@@ -304,7 +312,7 @@ pub const ANNOUNCER_TIMERS: i64 = 2_000_000;
 pub const DISCOVERY_TEND: Duration = Duration::from_secs(5);
 /// How long there is no discovery after it failed.
 pub const DISCOVERY_PAUSE: Duration = Duration::from_secs(60);
-/// How long our own announcement, which comes back to us, may take to be heard: it is made after a second.
+/// How long our own announcement, which comes back to us, may take to be heard: it is made at once, and a second later.
 pub const DISCOVERY_DEAF: Duration = Duration::from_secs(15);
 /// How often it is noted that an announcement is left out.
 pub const DISCOVERY_NOTE: Duration = Duration::from_secs(10);
