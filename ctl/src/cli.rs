@@ -55,8 +55,11 @@ enum Verb {
     Completions(completions::Args),
 }
 
-/// The verbs as [`Verb`] has them, each with what describes its flags.
-const VERBS: [(&str, fn(Command) -> Command); 15] = [
+/// Adds a verb's flags to it.
+type Describe = fn(Command) -> Command;
+
+/// The verbs as [`Verb`] has them.
+const VERBS: [(&str, Describe); 15] = [
     ("send", send::Args::augment_args),
     ("tail", tail::Args::augment_args),
     ("chat", chat::Args::augment_args),
