@@ -234,7 +234,7 @@ impl Task {
     }
 
     /// The transfer failed. What belongs to a file that is no more is dropped.
-    async fn given_up(self: &Arc<Task>, content: Content, failed: Failed) -> Break {
+    pub(super) async fn given_up(self: &Arc<Task>, content: Content, failed: Failed) -> Break {
         let lost = content.ledger().bytes();
         if failed.failure.kind == Kind::Changed && lost > 0 {
             let forgotten = self.blocking(move |task| {
