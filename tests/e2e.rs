@@ -80,6 +80,8 @@ mod rights;
 mod send;
 /// What is shared: by the configuration and by `share`, and what `ls` shows.
 mod shares;
+/// `netkitctl ls PEER:`: what another box shows this one.
+mod shares_peers;
 /// `netkitctl tail`: what it selects and prints, how it ends.
 mod tail;
 /// `netkitctl wire` with every family against programs that know nothing of it; many clients; how it ends.

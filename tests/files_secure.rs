@@ -1,6 +1,7 @@
 //! The file port within TLS: who sees what, for how long, and what is not let in.
 
 use crate::files::{content, directory, share};
+use crate::files_crowd::resident;
 use crate::harness::pair::{befriend, box_of, builder, builder_with};
 use crate::harness::{Caller, Node, connect, curl, has_program, head, http, may_skip, openssl};
 use serde_json::json;
@@ -201,4 +202,26 @@ fn netkit_boxes_are_served_where_http_is_off() {
     assert_eq!(Caller::stranger().http(node.files(), "GET /pub/f", &[]).body, b"x");
     let curl = curl(node.files(), &["/pub/f"]);
     assert!(curl.code() == 35 && curl.stdout.is_empty(), "no handshake: {curl:?}");
+}
+
+#[test]
+fn callers_that_read_nothing_cost_little_and_hold_up_no_stop() {
+    let dir = directory();
+    std::fs::write(dir.path().join("big"), content(30 << 20)).unwrap();
+    std::fs::write(dir.path().join("f"), "x").unwrap();
+    let mut node = box_of(builder_with("alice", &shares(dir.path())));
+    let (files, stranger) = (node.files(), Caller::stranger());
+    let stuck: Vec<_> = (0..100).map(|_| stranger.ask(files, "GET /pub/big", &[])).collect();
+    let silent: Vec<_> = (0..50).map(|_| connect(files)).collect();
+    for mut stream in &silent {
+        stream.write_all(&[0x16, 3]).unwrap(); // and never the rest of a handshake
+    }
+    node.wait_for("/files/open", 150);
+    for _ in 0..20 {
+        assert_eq!(stranger.http(files, "GET /pub/f", &[]).body, b"x");
+    }
+    let memory = resident(&mut node);
+    assert!(memory <= 96, "{memory} MiB");
+    node.stop();
+    drop((stuck, silent));
 }

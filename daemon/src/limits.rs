@@ -209,6 +209,13 @@ pub const TURN: usize = 64 << 10;
 pub const STALLED: Duration = Duration::from_secs(60);
 /// and how many bytes in that time are more than next to nothing: a kilobyte a second.
 pub const PROGRESS: usize = 64 << 10;
+/// Memory for what is encrypted and not sent yet, in all, where connections are not so many that the smallest share of
+/// it exceeds that:
+pub const TLS_BUDGET: usize = 32 << 20;
+/// the largest share of a connection, a piece of a file,
+pub const TLS_LARGEST: usize = READ_LARGEST;
+/// and the smallest, a record of TLS.
+pub const TLS_SMALLEST: usize = 16 << 10;
 /// How long a client may take to close after it got everything.
 pub const LINGER: Duration = Duration::from_secs(2);
 /// Listings that are made or sent at once, each of at most [`LISTING_BYTES`].
@@ -219,14 +226,16 @@ pub const LISTING_BYTES: usize = 256 << 10;
 pub const MANIFEST_FILE: u64 = 1 << 40;
 /// Manifests that are made or sent at once.
 pub const MANIFESTS: usize = 16;
-/// Files that are hashed for them at once: each has a thread, and a core.
-pub const HASHINGS: usize = 4;
+/// Blocks that are hashed for them at once: two keep the cores of most boxes busy, and the disks that one waits for.
+pub const HASHINGS: usize = 2;
 /// Values of a manifest that are sent at once: 64 KiB.
 pub const MANIFEST_PIECE: usize = 2048;
 /// What a file hashes to is kept where it was not changed for this long: the kernel stamps it by a clock of up to 10 ms,
 pub const SETTLED: Duration = Duration::from_millis(100);
 /// or where the file system keeps whole seconds, FAT every second one.
 pub const SETTLED_SECONDS: Duration = Duration::from_millis(2500);
+/// Bytes of a listing in an answer of the control socket, with which it still fits a line.
+pub const LISTING_ANSWER: usize = 768 << 10;
 /// Directories sent as archives at once: each has a thread.
 pub const ARCHIVES: usize = 8;
 /// Entries of one directory that an archive is made of: about 100 MB of names at most.

@@ -35,7 +35,9 @@ impl Caller {
     pub fn connect(&self, to: SocketAddr) -> Channel {
         let config = Arc::new(tls::client_config(&self.0, ALPN).unwrap());
         let connection = ClientConnection::new(config, tls::SERVER_NAME.try_into().unwrap()).unwrap();
-        StreamOwned::new(connection, connect(to))
+        let stream = connect(to);
+        stream.set_nodelay(true).unwrap(); // a handshake ends with a short message, and a request is another one
+        StreamOwned::new(connection, stream)
     }
 
     /// `METHOD target` with these header lines, under way.

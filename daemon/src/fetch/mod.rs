@@ -12,6 +12,7 @@ mod crew;
 mod disk;
 mod http;
 mod limit;
+mod list;
 mod manifest;
 mod net;
 mod pace;
@@ -31,13 +32,14 @@ use crate::config::Config;
 use crate::files::{Group, PartFile, Stage, Target, TargetDir};
 use crate::hub::orders::{End, Failed, Order, Report};
 use crate::identity::Identity;
+use crate::limits;
 use limit::Limiter;
 use netkit_proto::rpc::code::Kind;
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use tokio::sync::{OnceCell, mpsc, watch};
+use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -67,6 +69,8 @@ struct Engine {
     client: OnceCell<reqwest::Client>,
     /// For peers.
     peers: channel::Client,
+    /// Who may ask a peer for a listing.
+    listings: Semaphore,
     group: Group,
     /// Held while space is claimed.
     claims: Mutex<()>,
@@ -114,6 +118,7 @@ pub async fn run(mut ends: Ends, stop: CancellationToken) -> io::Result<()> {
         limit: Arc::new(Limiter::new(ends.limit)),
         client: OnceCell::new(),
         peers: channel::Client::new(&ends.identity).map_err(io::Error::other)?,
+        listings: Semaphore::new(limits::LISTS),
         group: ends.group,
         claims: Mutex::default(),
         taken: Mutex::default(),
@@ -138,6 +143,9 @@ pub async fn run(mut ends: Ends, stop: CancellationToken) -> io::Result<()> {
                     });
                     let _ = engine.reports.send(Report::Ended(id, end)).await; // the hub is there, or all ends
                 });
+            }
+            Some(Order::List(list)) => {
+                tasks.spawn(list::answer(Arc::clone(&engine), *list));
             }
             Some(Order::Discard(id, target)) => {
                 let engine = Arc::clone(&engine);

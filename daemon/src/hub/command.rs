@@ -2,6 +2,7 @@
 
 use super::commit::Then;
 use super::handle::{Command, Queued, Reply, Route};
+use super::orders::{Failed, ListPeer, Order};
 use super::{Hub, answer, now};
 use crate::store::{Op, StoreError};
 use netkit_proto::rpc::code::Error;
@@ -67,6 +68,14 @@ impl Hub {
             Command::DownloadMove(id, place, reply) => self.downloads.on_move(id, place, reply),
             Command::DownloadLimit(limit, reply) => self.downloads.on_limit(limit, reply),
             Command::DownloadShow(id, reply) => answer(reply, self.downloads.show(id)),
+            Command::PeerFiles(peer, path, reply) => {
+                let way =
+                    self.peers.find(&peer).and_then(|id| self.peers.way(id).map_err(Failed::into_error));
+                if let Some((way, reply)) = granted(way, reply) {
+                    let list = Box::new(ListPeer { way, path, reply });
+                    self.downloads.orders.push_back(Order::List(list));
+                }
+            }
             Command::DownloadList(states, skip, reply) => {
                 answer(reply, Ok(self.downloads.list(&states, skip)));
             }

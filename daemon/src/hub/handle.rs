@@ -8,8 +8,10 @@ use crate::limits;
 use crate::store::{CursorRow, LogStats};
 use netkit_proto::chat::plain;
 use netkit_proto::files::checksum::Checksum;
+use netkit_proto::files::listing::Listing;
 use netkit_proto::ids::{PeerId, Seq};
 use netkit_proto::name::{CursorName, Key, PeerName};
+use netkit_proto::path::SafePath;
 use netkit_proto::rpc::call::{
     Download, DownloadAdded, DownloadList, DownloadState, Peer, PeerList, Place, RoomList,
 };
@@ -55,6 +57,8 @@ pub enum Command {
     DownloadLimit(Option<u64>, Reply<()>),
     /// Show a download.
     DownloadShow(u64, Reply<Download>),
+    /// Ask a peer what is in a directory of its shares.
+    PeerFiles(String, SafePath, Reply<Listing>),
     /// Show downloads in these states, so many left out.
     DownloadList(Vec<DownloadState>, u64, Reply<DownloadList>),
     /// Something about peers or rooms.

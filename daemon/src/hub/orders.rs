@@ -2,13 +2,16 @@
 
 pub use crate::store::{BlockRow, PartRow, StageRow, StagedFile};
 
+use super::handle::Reply;
 use crate::files::{Naming, Target};
 use netkit_proto::files::checksum::Checksum;
+use netkit_proto::files::listing::Listing;
 use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::files::source::Source;
 use netkit_proto::ids::PeerId;
+use netkit_proto::path::SafePath;
 use netkit_proto::rpc::call::{DownloadSource, Failure};
-use netkit_proto::rpc::code::Kind;
+use netkit_proto::rpc::code::{Error, Kind};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,6 +24,19 @@ pub enum Order {
     Start(Box<Start>),
     /// Delete what came of a download that does not run; ends with [`Report::Discarded`].
     Discard(u64, Target),
+    /// Ask a peer what is in a directory.
+    List(Box<ListPeer>),
+}
+
+/// What a peer is asked to list.
+#[derive(Debug)]
+pub struct ListPeer {
+    /// The way to it.
+    pub way: Way,
+    /// The share and the path in that; the shares themselves.
+    pub path: SafePath,
+    /// Who waits for it.
+    pub reply: Reply<Listing>,
 }
 
 /// A download that has its turn.
@@ -158,6 +174,17 @@ impl Failed {
     /// A failure that may pass.
     pub fn passing(kind: Kind, message: impl fmt::Display) -> Failed {
         Failed { retry: Retry::Later, ..Failed::new(kind, message) }
+    }
+
+    /// The same for somebody who asked.
+    #[must_use]
+    pub fn into_error(self) -> Error {
+        let Failure { kind, message, hint } = self.failure;
+        let error = Error::new(kind, message);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
     }
 
     /// The same with what to do about it.

@@ -41,6 +41,12 @@ pub const FETCH_PIECE: usize = 256 << 10;
 pub const FETCH_BUFFER: usize = 1 << 20;
 /// Connections to a peer that a download keeps for another request: each of its own makes one more at most.
 pub const FETCH_SPARE: usize = 4;
+/// How long a peer may take to list a directory, with all that is tried until it is reached.
+pub const LIST_PEER: Duration = Duration::from_secs(30);
+/// Bytes of JSON of a peer's listing: ten thousand entries with long names take 5 MB.
+pub const LIST_BYTES: usize = 6 << 20;
+/// Peers that are asked for a listing at once; each answer may take some 50 MB while it is read.
+pub const LISTS: usize = 2;
 /// Pieces that wait for a download's writer: about 2 MiB, enough for the reader to go on while the disk pauses.
 pub const FETCH_PIECES: usize = 8;
 /// A run of bytes is shared by two connections while each gets this much: less is not worth a request.

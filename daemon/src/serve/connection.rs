@@ -100,7 +100,10 @@ async fn serve(stream: TcpStream, from: IpAddr, site: &Arc<Site>) -> io::Result<
 /// Serves HTTP within TLS.
 async fn encrypted(stream: Stream, from: IpAddr, lets_others: bool, site: &Arc<Site>) -> io::Result<()> {
     let reset = stream.reset();
-    let (stream, peer) = timeout(limits::REQUEST_HEAD, site.tls.accept(stream, lets_others)).await??;
+    let (mut stream, peer) = timeout(limits::REQUEST_HEAD, site.tls.accept(stream, lets_others)).await??;
+    let open = usize::try_from(site.counters.open.load(Relaxed)).unwrap_or(usize::MAX);
+    let share = (limits::TLS_BUDGET / open.max(1)).clamp(limits::TLS_SMALLEST, limits::TLS_LARGEST);
+    stream.get_mut().1.set_buffer_limit(Some(share));
     let caller = Caller::new(from, peer);
     let mut stream = http::serve(stream, reset.clone(), caller, site).await?;
     if !reset.is_set() && stream.shutdown().await.is_ok() {

@@ -1,6 +1,8 @@
 //! What a directory holds, as JSON: `GET /SHARE/dir/` with `Accept: application/json`, and `files.list`; and all that is
 //! beneath it, a line an entry: `GET /SHARE/dir/?tree`.
 
+use super::manifest::from_hex;
+use crate::path::SafePath;
 use crate::time::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use serde::{Deserialize, Serialize};
@@ -58,6 +60,22 @@ impl ListEntry {
     }
 }
 
+impl ListEntry {
+    /// The entry as it should be; `None` where what it says can't be.
+    fn checked(self) -> Option<ListEntry> {
+        let ListEntry { href, kind, size, modified, blake3, .. } = self;
+        let bytes: Vec<u8> = match kind {
+            EntryKind::Dir => percent_decode_str(href.strip_suffix('/')?).collect(),
+            EntryKind::File => percent_decode_str(&href).collect(),
+        };
+        SafePath::root().join(&bytes).ok()?;
+        if blake3.as_ref().is_some_and(|digits| from_hex(digits).is_none()) {
+            return None;
+        }
+        Some(ListEntry { blake3, ..ListEntry::new(&bytes, kind, size, modified) })
+    }
+}
+
 /// A directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -75,6 +93,18 @@ impl Listing {
     pub fn to_json(&self) -> String {
         // Strings, numbers and booleans always can be written.
         serde_json::to_string(self).unwrap_or_else(|_| r#"{"entries":[]}"#.to_owned())
+    }
+
+    /// Reads a listing that somebody else made. Its names are what its links say, and can be names.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn parse(json: &[u8]) -> Result<Listing, String> {
+        let Listing { entries, truncated } =
+            serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let entries = entries.into_iter().map(ListEntry::checked).collect::<Option<_>>();
+        let entries = entries.ok_or("an entry that can be none")?;
+        Ok(Listing { entries, truncated })
     }
 }
 
@@ -170,6 +200,46 @@ impl TreeLine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_listing_that_somebody_else_made_has_names_that_can_be_names() {
+        let entry = |href: &str, kind: &str| {
+            Listing::parse(
+                format!(r#"{{"entries":[{{"name":"x","href":"{href}","kind":"{kind}"}}]}}"#).as_bytes(),
+            )
+        };
+        for (href, kind, name) in [
+            ("a%20b", "file", "a b"),
+            ("d/", "dir", "d"),
+            ("%FF", "file", "\u{fffd}"),
+            ("..a", "file", "..a"),
+        ] {
+            let listing = entry(href, kind).unwrap();
+            assert_eq!((listing.entries[0].name.as_str(), listing.entries[0].href.as_str()), (name, href));
+        }
+        for (href, kind) in [
+            ("", "file"),
+            ("..", "file"),
+            ("%2e%2e/", "dir"),
+            ("d", "dir"),
+            ("a/b", "file"),
+            ("a%2Fb", "file"),
+            ("a%00", "file"),
+            ("a", "socket"),
+        ] {
+            assert!(entry(href, kind).is_err(), "{href}");
+        }
+        let whole = Listing {
+            entries: vec![ListEntry {
+                blake3: Some("0".repeat(64)),
+                ..ListEntry::new("\u{4f60}\n".as_bytes(), EntryKind::File, Some(7), Some(Timestamp(1)))
+            }],
+            truncated: true,
+        };
+        assert_eq!(Listing::parse(whole.to_json().as_bytes()), Ok(whole.clone()));
+        let lie = whole.to_json().replace(&"0".repeat(64), "1");
+        assert!(Listing::parse(lie.as_bytes()).is_err() && Listing::parse(b"[]").is_err());
+    }
 
     #[test]
     fn lines_come_back_as_they_were_and_paths_are_exact() {

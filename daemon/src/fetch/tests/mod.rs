@@ -3,6 +3,7 @@
 mod server;
 
 mod helpers;
+mod lists;
 mod peers;
 
 use super::*;

@@ -69,6 +69,7 @@ impl Queue {
             match order {
                 Order::Start(start) => drop(self.started.insert(start.id, *start)),
                 Order::Discard(id, _) => self.discarded.push(id),
+                Order::List(_) => {} // no business of the queue
             }
         }
     }
