@@ -88,7 +88,13 @@ fn interfaces_come_and_go() {
     lab.unplug(&a, "lan1");
     wait_gone(&anna, "bob", "10.78.");
     wait_found(&anna, "bob", &["10.77.0.2:7890"]);
+    lab.plug(&a, "lan1");
+    wait_found(&anna, "bob", &["10.78.0.2:7890"]);
     a.sh("ip link delete lan1");
+    wait_gone(&anna, "bob", "10.78.");
+    // Another address in place of the one there was.
+    b.sh("ip address delete 10.77.0.2/24 dev lan0; ip address add 10.77.0.22/24 dev lan0");
+    wait_found(&anna, "bob", &["10.77.0.22:7890"]);
 }
 
 #[test]
@@ -282,6 +288,7 @@ fn an_announcer_that_lies_does_no_harm() {
     let mut anna = a.node("anna").start();
     let bob = b.node("bob").start();
     wait_found(&anna, "bob", &["10.77.0.2:7890"]);
+    wait_found(&bob, "anna", &["10.77.0.1:7890"]); // who came first stays
     let listed = |node: &Node| node.session().call("peers.list", json!({})).unwrap();
     let id = listed(&anna)["me"]["id"].as_str().unwrap().to_owned();
     let mut liar = Running::start(c.command(&["python3", "-c", LIAR, "10.77.0.3", &id]));

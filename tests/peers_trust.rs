@@ -198,6 +198,27 @@ fn a_newcomers_flood_is_limited_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_link_from_where_nobody_is_allowed_any_more_ends_and_comes_back_when_it_may() {
+    let (alice, bob) = (box_of(builder("alice")), box_of(builder("bob").chat("allow = [\"127.0.0.0/8\"]")));
+    befriend(&alice, &bob);
+    alice.wait_linked(&bob);
+    bob.edit_config("127.0.0.0/8", "10.0.0.0/8");
+    bob.ctl(&["rpc", "node.reload", "{}"]).expect(0);
+    for (node, other) in [(&alice, &bob), (&bob, &alice)] {
+        node.wait_peer(&other.id(), "the link ended", |peer| peer["linked"] == false);
+    }
+    alice.ctl(&["send", "bob", "when I may"]).expect(0);
+    eventually("what alice sends is counted", || {
+        (bob.status()["chat"]["dropped"]["not_allowed"].as_u64() > Some(0)).then_some(())
+    });
+    assert_eq!(bob.received(), [""; 0]);
+    bob.edit_config("10.0.0.0/8", "127.0.0.0/8");
+    bob.ctl(&["rpc", "node.reload", "{}"]).expect(0);
+    alice.wait_delivered();
+    assert_eq!(bob.received(), ["when I may"]);
+}
+
+#[test]
 fn strangers_links_are_limited_and_known_ones_come_in() {
     const STRANGERS: usize = 50;
     let (alice, bob) = (box_of(builder("alice")), box_of(builder("bob")));
@@ -209,7 +230,10 @@ fn strangers_links_are_limited_and_known_ones_come_in() {
         let refused = strangers.iter().filter(|stranger| stranger.peers().to_string().contains("too"));
         (refused.count() >= STRANGERS - 42).then_some(())
     });
-    assert_eq!(bob.status()["peers"]["linked"], 42);
+    let peers = &bob.status()["peers"];
+    assert!(peers["linked"] == 42 && peers["refused"].as_u64() >= Some(8), "{peers}");
+    let shown = bob.ctl(&["status"]).expect(0).stdout;
+    assert!(shown.contains(" turned away"), "{shown}");
     bob.add(&alice);
     alice.ctl(&["send", "--wait", "bob", "hi"]).expect(0);
     assert_eq!(bob.received(), ["hi"]);

@@ -114,8 +114,9 @@ pub const RETRY_LONGEST: Duration = Duration::from_secs(60);
 
 // --- store -------------------------------------------------------------------------------------------------
 
-/// Jobs given to the writer and not yet answered; also keeps the answers' channel from ever filling.
-pub const STORE_JOBS: usize = 128;
+/// Jobs given to the writer and not yet answered; also keeps the answers' channel from ever filling. A message that is
+/// sent is one: as many as a commit should carry at 50,000 a second.
+pub const STORE_JOBS: usize = 1024;
 /// Rows in one transaction: the cost of its sync is spread thinly by then, and the next caller waits no longer.
 pub const STORE_GROUP: usize = 4096;
 /// Pages of write-ahead log before a checkpoint (16 MiB): at full rate one checkpoint a second instead of four.
@@ -255,8 +256,9 @@ pub const SESSIONS: usize = 256;
 pub const SESSIONS_PER_READER: usize = 32;
 /// Sessions that only operators get, so that readers together can't lock them out.
 pub const SESSIONS_OF_OPERATORS: usize = 64;
-/// Calls of one session begun and not answered, one of them large; then its further lines wait in the socket.
-pub const CALLS_IN_FLIGHT: usize = 64;
+/// Calls of one session begun and not answered, one of them large; then its further lines wait in the socket. A batch that
+/// is begun below it is begun whole. Enough for one session to fill the commits that follow each other.
+pub const CALLS_IN_FLIGHT: usize = 512;
 /// Subscriptions of one session.
 pub const SUBSCRIPTIONS: usize = 16;
 /// Bytes waiting to be read by the client; then its lines wait, and its subscriptions go on from the log.
@@ -285,6 +287,14 @@ pub const INTERFACES_PAUSE: Duration = Duration::from_millis(300);
 pub const INTERFACES_POLL: Duration = Duration::from_secs(10);
 /// How long the announcer looks at the interfaces each second after one changed.
 pub const ANNOUNCER_LOOKS: Duration = Duration::from_secs(3);
+/// How long after the announcer is on a new address all are asked for anew: for a second whoever spoke just before says
+/// nothing more (RFC 6762, section 6), and half of one is for those who are late. Where addresses keep coming, the pause
+/// doubles
+pub const ASKED_ANEW_AFTER: Duration = Duration::from_millis(1500);
+/// up to this: all of the LAN answer, and some boxes make interfaces all day,
+pub const ASKED_ANEW_LONGEST: Duration = Duration::from_secs(60);
+/// and how long somebody who was heard before may leave it unanswered: it is asked four or five times meanwhile.
+pub const ASKED_ANEW_ANSWER: Duration = Duration::from_secs(20);
 /// Records that the announcer may hold, some 20 MB: a LAN of a thousand boxes takes a fifth of it. It has no bound of its
 /// own, so that it is ended where somebody makes it hold more.
 pub const ANNOUNCER_RECORDS: i64 = 50_000;
@@ -295,7 +305,7 @@ pub const ANNOUNCER_TIMERS: i64 = 2_000_000;
 pub const DISCOVERY_TEND: Duration = Duration::from_secs(5);
 /// How long there is no discovery after it failed.
 pub const DISCOVERY_PAUSE: Duration = Duration::from_secs(60);
-/// How long our own announcement, which comes back to us, may take to be heard: it is made after a second.
+/// How long our own announcement, which comes back to us, may take to be heard: it is made at once, and a second later.
 pub const DISCOVERY_DEAF: Duration = Duration::from_secs(15);
 /// How often it is noted that an announcement is left out.
 pub const DISCOVERY_NOTE: Duration = Duration::from_secs(10);

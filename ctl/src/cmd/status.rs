@@ -93,7 +93,12 @@ fn rows(status: &Status, now: &Zoned) -> Vec<(&'static str, String)> {
 
 fn show_peers(peers: &PeerStatus) -> String {
     let mut parts = vec![format!("{} linked, {} known", peers.linked, peers.known)];
-    for (count, what) in [(peers.new, "new"), (peers.queued, "queued")] {
+    for (count, what) in [
+        (peers.new, "new"),
+        (peers.queued, "queued"),
+        (peers.refused, "turned away"),
+        (peers.dropped, "packets dropped"),
+    ] {
         if count > 0 {
             parts.push(format!("{count} {what}"));
         }
@@ -169,8 +174,9 @@ mod tests {
         );
         status.log.trouble = Some("the disk is full".into());
         status.chat.dropped.kernel = 3;
-        status.peers = PeerStatus { linked: 2, known: 3, new: 1, queued: 4 };
-        assert!(lines(&status).contains(&"peers: 2 linked, 3 known, 1 new, 4 queued".to_owned()));
+        status.peers = PeerStatus { linked: 2, known: 3, new: 1, queued: 4, refused: 5, dropped: 6 };
+        let peers = "peers: 2 linked, 3 known, 1 new, 4 queued, 5 turned away, 6 packets dropped";
+        assert!(lines(&status).contains(&peers.to_owned()));
         status.downloads.dir = "/d".into();
         assert!(lines(&status).contains(&"downloads: /d: 0 active".to_owned()));
         (status.downloads.active, status.downloads.failed) = (2, 1);

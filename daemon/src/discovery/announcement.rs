@@ -54,6 +54,9 @@ pub(super) fn read(txt: &TxtProperties) -> Result<Claim, Malformed> {
 /// The instance that we are. Its host has a label of our own: the box's own name is answered for by whoever answers for
 /// it now (Avahi, systemd-resolved), and two answers are a conflict (RFC 6762, section 9).
 ///
+/// Nobody else has these names, which carry our id, so they are not probed for. mdns-sd, which hears itself, would take
+/// the address of another interface of ours for somebody else's, and choose one name after the other, without end.
+///
 /// # Errors
 /// Where mdns-sd takes something of it for impossible.
 pub(super) fn ours(me: &Me) -> mdns_sd::Result<ServiceInfo> {
@@ -62,7 +65,8 @@ pub(super) fn ours(me: &Me) -> mdns_sd::Result<ServiceInfo> {
     let mut txt = vec![("v", VERSION), ("id", &id), ("name", me.name.as_str())];
     txt.extend(files.as_deref().map(|port| ("files", port)));
     let host = format!("netkit-{}.local.", me.peer.short());
-    let service = ServiceInfo::new(SERVICE, &instance(me), &host, (), me.chat.port(), &txt[..])?;
+    let mut service = ServiceInfo::new(SERVICE, &instance(me), &host, (), me.chat.port(), &txt[..])?;
+    service.set_requires_probe(false);
     Ok(service.enable_addr_auto())
 }
 

@@ -6,7 +6,10 @@ use super::announcement::{self, Claim, SERVICE};
 use super::interfaces::Selection;
 use super::sightings::Scoped;
 use crate::limits;
-use mdns_sd::{IfKind, IfPredicate, Receiver, ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent};
+use mdns_sd::{
+    DaemonEvent, IfKind, IfPredicate, Receiver, ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent,
+    ServiceInfo,
+};
 use tokio::time::{Instant, timeout};
 
 /// What was heard on the LAN.
@@ -25,6 +28,8 @@ pub(super) enum Heard {
     },
     /// An instance said goodbye (RFC 6762, section 10.1), or was not renewed.
     Removed(String),
+    /// The daemon is on a new address of ours.
+    Joined,
     /// Something of no matter.
     Nothing,
 }
@@ -32,9 +37,10 @@ pub(super) enum Heard {
 /// A running daemon of mdns-sd.
 pub(super) struct Announcer {
     daemon: ServiceDaemon,
+    ours: ServiceInfo,
+    /// What it does by itself.
+    deeds: Receiver<DaemonEvent>,
     events: Receiver<ServiceEvent>,
-    /// Where events came before it was asked anew: what is left there is still heard.
-    events_before: Option<Receiver<ServiceEvent>>,
     /// Until when the daemon looks at the interfaces by itself.
     looks_until: Option<Instant>,
     /// When something was noted last, and what was not since.
@@ -53,21 +59,19 @@ impl Announcer {
         // Before anything is sent: it begins with all interfaces.
         daemon.disable_interface(IfKind::Predicate(IfPredicate::new(move |i| !selection.takes(i))))?;
         daemon.set_ip_check_interval(0)?; // we are told when to look
+        let deeds = daemon.monitor()?;
         let events = daemon.browse(SERVICE)?;
-        daemon.register(ours)?;
-        Ok(Announcer { daemon, events, events_before: None, looks_until: None, noted: None, unnoted: 0 })
+        daemon.register(ours.clone())?;
+        Ok(Announcer { daemon, ours, deeds, events, looks_until: None, noted: None, unnoted: 0 })
     }
 
     /// The next thing that was heard; `None` where the daemon gave up. May be dropped.
     pub(super) async fn hear(&mut self) -> Option<Heard> {
-        let before = async {
-            match &self.events_before {
-                Some(before) => before.recv_async().await.ok(),
-                None => None,
-            }
-        };
         let event = tokio::select! {
-            Some(event) = before => event,
+            deed = self.deeds.recv_async() => {
+                let is_joined = matches!(deed.ok()?, DaemonEvent::IpAdd(_));
+                return Some(if is_joined { Heard::Joined } else { Heard::Nothing });
+            }
             event = self.events.recv_async() => event.ok()?,
         };
         match event {
@@ -104,17 +108,26 @@ impl Announcer {
         (self.noted, self.unnoted) = (Some(now), 0);
     }
 
-    /// Lets the daemon look at the interfaces: it does so by an interval only, which is switched on for a while. Others
-    /// are asked for anew, at once and then at growing intervals: else whoever is on a new link would be asked when the
-    /// interval of before, an hour perhaps, is over.
+    /// Lets the daemon look at the interfaces: it does so by an interval only, which is switched on for a while.
     pub(super) fn look_at_interfaces(&mut self) {
-        if let Ok(events) = self.daemon.browse(SERVICE) {
-            self.events_before = Some(std::mem::replace(&mut self.events, events));
-        }
         let was_off = self.looks_until.replace(Instant::now() + limits::ANNOUNCER_LOOKS).is_none();
         if was_off && self.daemon.set_ip_check_interval(1).is_err() {
             self.looks_until = None; // it has too much to do; [`Self::tend`] tells if it stays so
         }
+    }
+
+    /// Forgets who was heard, asks for all, at once and then at growing intervals, and announces us again.
+    ///
+    /// On a new address the daemon asks and announces once. That may be in vain: who spoke less than a second before says
+    /// nothing (RFC 6762, section 6). What it asks later lists whom it knows by another interface, and those say nothing
+    /// either (section 7.1), until their records are to be renewed.
+    ///
+    /// # Errors
+    /// Why the daemon has to go.
+    pub(super) fn ask_anew(&mut self) -> mdns_sd::Result<()> {
+        self.daemon.stop_browse(SERVICE)?;
+        self.events = self.daemon.browse(SERVICE)?;
+        self.daemon.register(self.ours.clone())
     }
 
     /// What is done now and then: the daemon's memory of what was announced has no bound of its own.
@@ -125,7 +138,6 @@ impl Announcer {
         if self.looks_until.is_some_and(|until| until <= Instant::now()) {
             self.daemon.set_ip_check_interval(0).map_err(|e| e.to_string())?;
             self.looks_until = None;
-            self.events_before = None;
         }
         let metrics = self.daemon.get_metrics().map_err(|e| e.to_string())?;
         let metrics = timeout(limits::STOP_DISCOVERY, metrics.recv_async()).await;

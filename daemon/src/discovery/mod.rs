@@ -102,6 +102,9 @@ async fn session(ends: &Ends, stop: &CancellationToken) -> End {
         nets,
         sightings,
         look: Some(now),
+        ask: None,
+        asked: now,
+        ask_pause: limits::ASKED_ANEW_AFTER,
         deaf_since: Some(now),
     };
     let end = session.run(ends, stop, &mut changes).await;
@@ -133,6 +136,10 @@ struct Session {
     sightings: Sightings,
     /// When the interfaces are to be looked at.
     look: Option<Instant>,
+    /// When all are to be asked for anew, when they were last, and how far these are to be apart.
+    ask: Option<Instant>,
+    asked: Instant,
+    ask_pause: Duration,
     /// Since when we have not heard ourselves; `None` once we have, or it was told that we do not.
     deaf_since: Option<Instant>,
 }
@@ -145,7 +152,7 @@ impl Session {
         tend.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut has_news = false;
         loop {
-            let (look, due) = (self.look, self.sightings.due());
+            let (look, ask, due) = (self.look, self.ask, self.sightings.due());
             tokio::select! {
                 () = stop.cancelled() => return End::Stop,
                 changed = config.changed() => {
@@ -164,6 +171,14 @@ impl Session {
                 () = at(look), if look.is_some() => {
                     self.look = None;
                     self.look_at_interfaces().await;
+                }
+                () = at(ask), if ask.is_some() => {
+                    (self.ask, self.asked) = (None, Instant::now());
+                    self.ask_pause = (2 * self.ask_pause).min(limits::ASKED_ANEW_LONGEST);
+                    if let Err(error) = self.announcer.ask_anew() {
+                        return End::Failed(error.to_string());
+                    }
+                    self.sightings.on_asked_anew(self.asked);
                 }
                 heard = self.announcer.hear() => match heard {
                     Some(heard) => self.on_heard(heard),
@@ -199,6 +214,12 @@ impl Session {
                 }
             }
             Heard::Removed(fullname) => self.sightings.on_removed(now, &fullname),
+            Heard::Joined => {
+                if self.asked + limits::ASKED_ANEW_LONGEST < now {
+                    self.ask_pause = limits::ASKED_ANEW_AFTER;
+                }
+                self.ask.get_or_insert((self.asked + self.ask_pause).max(now + limits::ASKED_ANEW_AFTER));
+            }
             Heard::Nothing => {}
         }
     }

@@ -10,7 +10,7 @@ use crate::limits;
 use bytes::Bytes;
 use netkit_proto::chat::frame::{Decoder, Frame, encode};
 use netkit_proto::files::manifest::from_hex;
-use quinn::{Connection, RecvStream, SendStream, WriteError};
+use quinn::{Connection, ConnectionError, RecvStream, SendStream, WriteError};
 use std::pin::pin;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
@@ -30,8 +30,9 @@ pub(super) async fn run(links: &Links, link: LinkId, greeted: Box<Greeted>, mail
     loop {
         tokio::select! {
             parting = &mut reader => {
+                let is_ours = matches!(connection.close_reason(), Some(ConnectionError::LocallyClosed));
                 greet::close(&connection, &parting); // without effect where it is closed
-                return mailbox.parting().filter(|_| is_closed).unwrap_or(parting);
+                return mailbox.parting().filter(|_| is_ours).unwrap_or(parting);
             }
             // Where it failed the reader learns why, after what came before.
             () = &mut writer, if !is_written => is_written = true,

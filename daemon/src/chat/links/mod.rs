@@ -19,7 +19,7 @@ use greet::{Answer, Greeted, Greetings, Proven};
 use mailbox::Mailbox;
 use mistakes::Mistakes;
 use netkit_proto::ids::PeerId;
-use quinn::{ClientConfig, Endpoint, Incoming};
+use quinn::{ClientConfig, Connection, Endpoint, Incoming};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -57,12 +57,19 @@ pub(super) struct Links {
     counters: Arc<ChatCounters>,
     live: Arc<Live>,
     /// Links that the hub knows.
-    open: Mutex<HashMap<LinkId, Arc<Mailbox>>>,
+    open: Mutex<HashMap<LinkId, Open>>,
     last: AtomicU64,
     greetings: Arc<Greetings>,
     mistakes: Mistakes,
     /// Nothing new begins.
     stop: CancellationToken,
+}
+
+/// What is at hand of a link that runs.
+#[derive(Clone)]
+struct Open {
+    mailbox: Arc<Mailbox>,
+    connection: Connection,
 }
 
 /// What runs beside: one that becomes a link gives it back, so that what its beginning took is freed.
@@ -94,7 +101,8 @@ pub(super) async fn run(
         stop: stop.clone(),
     });
     let mut tasks = Tasks::new();
-    let mut has_orders = true;
+    let mut config = links.config.clone();
+    let (mut has_orders, mut has_config) = (true, true);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -106,6 +114,12 @@ pub(super) async fn run(
                 Some(order) => links.on_order(order, &mut tasks),
                 None => has_orders = false,
             },
+            changed = config.changed(), if has_config => {
+                has_config = changed.is_ok();
+                config.mark_unchanged();
+                let open: Vec<_> = links.open().values().cloned().collect();
+                open.iter().for_each(|open| links.end_where_not_allowed(open));
+            }
             Some(ended) = tasks.join_next() => if let Ok(Some((greeted, dial))) = ended {
                 let links = Arc::clone(&links);
                 tasks.spawn(async move { links.carry(greeted, dial).await });
@@ -117,7 +131,7 @@ pub(super) async fn run(
         links.on_order(order, &mut tasks);
     }
     let open: Vec<_> = links.open().values().cloned().collect();
-    open.iter().for_each(|mailbox| mailbox.close(Parting::Stopping));
+    open.iter().for_each(|open| open.mailbox.close(Parting::Stopping));
     let all_end = async { while tasks.join_next().await.is_some() {} };
     if timeout(limits::STOP_LINKS, all_end).await.is_err() {
         tracing::debug!(links = tasks.len(), "some links did not end in time");
@@ -129,13 +143,13 @@ pub(super) async fn run(
 }
 
 impl Links {
-    fn open(&self) -> MutexGuard<'_, HashMap<LinkId, Arc<Mailbox>>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<LinkId, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn on_order(self: &Arc<Links>, order: LinkOrder, tasks: &mut Tasks) {
         // A link that is down meanwhile is passed over: the hub has been told, or is about to be.
-        let to = |link| self.open().get(&link).cloned();
+        let to = |link| self.open().get(&link).map(|open| Arc::clone(&open.mailbox));
         match order {
             LinkOrder::Dial { .. } if self.stop.is_cancelled() => {}
             LinkOrder::Dial { dial, peer, host, addresses } => {
@@ -152,6 +166,16 @@ impl Links {
             LinkOrder::Have(link, hash) => _ = to(link).map(|mailbox| mailbox.have(hash)),
             LinkOrder::Has(link, hash, has) => _ = to(link).map(|mailbox| mailbox.has(hash, has)),
             LinkOrder::Close(link, parting) => _ = to(link).map(|mailbox| mailbox.close(parting)),
+        }
+    }
+
+    /// What comes from an address that `chat.allow` does not have any more is not taken in: a link to it ends at once,
+    /// since nothing that is said on it could be acknowledged.
+    fn end_where_not_allowed(&self, open: &Open) {
+        let address = canonical(open.connection.remote_address());
+        if !self.config.borrow().chat.allow.contains(address.ip()) {
+            open.mailbox.close(Parting::Renewed);
+            greet::close(&open.connection, &Parting::Renewed);
         }
     }
 
@@ -219,7 +243,9 @@ impl Links {
         let hello = greeted.hello.clone();
         let address = canonical(connection.remote_address());
         let mailbox = Arc::new(Mailbox::default());
-        self.open().insert(link, Arc::clone(&mailbox));
+        let open = Open { mailbox: Arc::clone(&mailbox), connection: connection.clone() };
+        self.open().insert(link, open.clone());
+        self.end_where_not_allowed(&open); // since it began
         if self.stop.is_cancelled() {
             mailbox.close(Parting::Stopping); // it was not there when all were closed
         }

@@ -79,6 +79,25 @@ async fn a_killed_peer_is_noticed_within_a_second_of_its_return() {
 }
 
 #[tokio::test]
+async fn links_from_where_nobody_is_allowed_any_more_end_and_others_go_on() {
+    let dir = || Arc::new(tempfile::tempdir().unwrap());
+    let mut b = Station::at("b", dir(), "0.0.0.0:0", "");
+    b.address.set_ip([127, 0, 0, 1].into());
+    let (mut a, mut c) = (Station::new("a"), Station::at("c", dir(), "127.0.0.2:0", ""));
+    link(&mut a, &mut b).await;
+    let (at_c, _) = link(&mut c, &mut b).await;
+    b.config.send_replace(Arc::new(Config::from_text("[chat]\nallow = [\"127.0.0.2/32\"]\n")));
+    for station in [&mut a, &mut b] {
+        assert_eq!(station.down().await.1, Parting::Renewed);
+    }
+    c.order(LinkOrder::Say(at_c, vec![say(1, "x")])).await;
+    assert_eq!(b.said(1).await, [1]);
+    b.dial(2, Some(a.id), &[a.address]).await;
+    let why = DialFailure::Unreachable("not within chat.allow".into());
+    assert_eq!(b.failures().await, [(a.address, why)]);
+}
+
+#[tokio::test]
 async fn a_hub_that_ended_ends_the_links() {
     let (a, mut b, ..) = linked().await;
     let Station { orders, reports, introduction, stop, thread, .. } = a;

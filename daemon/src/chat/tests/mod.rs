@@ -42,7 +42,7 @@ struct Station {
     stop: CancellationToken,
     kill: CancellationToken,
     thread: thread::JoinHandle<Option<io::Result<()>>>,
-    _config: watch::Sender<Arc<Config>>,
+    config: watch::Sender<Arc<Config>>,
 }
 
 impl Station {
@@ -100,7 +100,7 @@ impl Station {
             stop,
             kill,
             thread,
-            _config: publish,
+            config: publish,
         }
     }
 

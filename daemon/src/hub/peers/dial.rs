@@ -1,7 +1,8 @@
 //! When a peer is looked for, and where: those that somebody here knows, those for whom something waits, and hosts that
-//! were named. Pauses between tries grow, and end when the peer is seen.
+//! were named. Pauses between tries grow, and end when the peer is seen. A peer whose link leads nowhere any more, as it
+//! seems, is looked for elsewhere while the link stays.
 
-use super::{Host, Peer, Peers};
+use super::{Host, Lost, Peer, Peers};
 use crate::hub::links::{DialFailure, DialId, LinkOrder};
 use crate::limits;
 use crate::store::Op;
@@ -64,6 +65,35 @@ impl Peer {
         self.row.trust >= Trust::Known || (self.row.trust == Trust::New && !self.letters.is_empty())
     }
 
+    /// It announces itself at these addresses. Where that of the link was one of them and is none any more, either side
+    /// has moved: without the other's help a link moves only with the side that dialled.
+    pub(super) fn announced(&mut self, instant: Instant, mut addresses: Vec<SocketAddr>) {
+        addresses.truncate(limits::PEER_ADDRESSES);
+        let before = std::mem::replace(&mut self.found, addresses);
+        let Some(link) = &mut self.link else { return };
+        if self.found.contains(&link.address) {
+            link.lost = None;
+        } else if before.contains(&link.address) {
+            self.lose_link(instant, None);
+        }
+    }
+
+    /// The link leads nowhere any more, as it seems.
+    pub(super) fn lose_link(&mut self, instant: Instant, called: Option<SocketAddr>) {
+        if let Some(link) = &mut self.link {
+            link.lost = Some(Lost { until: instant + limits::LINK_IDLE, called });
+            self.dialing.hurry(instant);
+        }
+    }
+
+    /// Where it is to be looked for; nowhere while there is nothing wrong with its link.
+    fn sought_at(&self, instant: Instant) -> Vec<SocketAddr> {
+        let Some(link) = &self.link else { return self.addresses() };
+        let Some(lost) = link.lost.as_ref().filter(|lost| instant < lost.until) else { return Vec::new() };
+        let elsewhere = lost.called.iter().chain(&self.found);
+        elsewhere.copied().filter(|address| *address != link.address).collect()
+    }
+
     /// Where it may be, the likeliest first.
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
         let mut addresses = self.found.clone();
@@ -77,18 +107,17 @@ impl Peers {
     /// Looks for whom is due, a few at a time.
     pub(super) fn dial(&mut self, instant: Instant) {
         let mut room = limits::DIALS.saturating_sub(self.dials.len());
-        let due: Vec<PeerId> = (self.peers.values())
-            .filter(|peer| peer.link.is_none() && peer.is_wanted() && peer.dialing.is_due(instant))
-            .filter(|peer| !peer.found.is_empty() || !peer.row.addresses.is_empty())
-            .map(|peer| peer.row.id)
+        let due: Vec<(PeerId, Vec<SocketAddr>)> = (self.peers.values())
+            .filter(|peer| peer.is_wanted() && peer.dialing.is_due(instant))
+            .map(|peer| (peer.row.id, peer.sought_at(instant)))
+            .filter(|(_, addresses)| !addresses.is_empty())
             .take(room)
             .collect();
-        for id in due {
+        for (id, addresses) in due {
             let dial = self.next_dial(Target::Peer(id));
             let Some(peer) = self.peers.get_mut(&id) else { continue };
             peer.dialing.attempt = Some(dial);
             room -= 1;
-            let addresses = peer.addresses();
             self.orders.push_back(LinkOrder::Dial { dial, peer: Some(id), host: None, addresses });
         }
         let is_there = |host: &Host| {

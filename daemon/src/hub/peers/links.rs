@@ -1,29 +1,19 @@
-//! What links tell: who is there, what it says, how far it has stored what was said to it. One link to a peer is kept;
-//! of two, both sides keep the same one.
+//! What links tell: what a peer says, how far it has stored what was said to it, how it ends; and what discovery tells.
+//! `admit` judges a link that comes up.
 
-use super::dial::Target;
-use super::{Follow, Link, Peer, Peers, Step, is_taken, is_within};
+use super::admit::Up;
+use super::{Follow, Peer, Peers, Step, is_within};
 use crate::hub::content::Sought;
-use crate::hub::links::{DialId, Hello, LinkId, LinkOrder, LinkReport, Parting, RefusalCode, Say, Sighting};
+use crate::hub::links::{LinkId, LinkOrder, LinkReport, Parting, RefusalCode, Say, Sighting};
 use crate::limits;
 use crate::store::{Op, PeerRow};
 use netkit_proto::chat::plain::Encoding;
 use netkit_proto::ids::{Epoch, PeerId};
 use netkit_proto::name::PeerName;
 use netkit_proto::rpc::call::Trust;
-use netkit_proto::rpc::event::{Event, PeerFacts};
+use netkit_proto::rpc::event::Event;
 use netkit_proto::time::Timestamp;
-use std::net::SocketAddr;
 use tokio::time::Instant;
-
-/// A link that came up.
-struct Up {
-    link: LinkId,
-    peer: PeerId,
-    address: SocketAddr,
-    dial: Option<DialId>,
-    hello: Hello,
-}
 
 impl Peers {
     /// A link tells something.
@@ -50,6 +40,9 @@ impl Peers {
                 if let Some(peer) = self.linked(link)
                     && let Some(kept) = &mut peer.link
                 {
+                    if kept.address != address {
+                        kept.lost = None; // it went with the peer
+                    }
                     (kept.rtt, kept.address) = (Some(rtt), address);
                     peer.is_at(address);
                 }
@@ -69,8 +62,7 @@ impl Peers {
                     return;
                 }
                 let peer = self.entry(id, &name, now, instant);
-                peer.found = addresses;
-                peer.found.truncate(limits::PEER_ADDRESSES);
+                peer.announced(instant, addresses);
                 peer.row.seen = now;
                 peer.dialing.hurry(instant);
                 // What a peer calls itself is believed of a link, and of nobody whose name is known.
@@ -81,7 +73,7 @@ impl Peers {
             Sighting::Seen { .. } => {}
             Sighting::Gone(id) => {
                 let Some(peer) = self.peers.get_mut(&id) else { return };
-                peer.found.clear();
+                peer.announced(instant, Vec::new());
                 if !peer.is_kept && peer.link.is_none() && peer.letters.is_empty() {
                     self.take(id);
                 }
@@ -90,7 +82,13 @@ impl Peers {
     }
 
     /// The peer of this id; a new one where there is none.
-    fn entry(&mut self, id: PeerId, name: &PeerName, now: Timestamp, instant: Instant) -> &mut Peer {
+    pub(super) fn entry(
+        &mut self,
+        id: PeerId,
+        name: &PeerName,
+        now: Timestamp,
+        instant: Instant,
+    ) -> &mut Peer {
         if !self.peers.contains_key(&id) {
             let (addresses, rooms) = (Vec::new(), Vec::new());
             let row = PeerRow { id, name: name.clone(), trust: Trust::New, addresses, rooms, seen: now };
@@ -100,7 +98,7 @@ impl Peers {
     }
 
     /// Whether another stranger can be remembered; one that is of no use any more makes room.
-    fn has_room(&mut self) -> bool {
+    pub(super) fn has_room(&mut self) -> bool {
         if self.peers.len() < limits::PEERS {
             return true;
         }
@@ -118,135 +116,6 @@ impl Peers {
     fn linked(&mut self, link: LinkId) -> Option<&mut Peer> {
         let id = *self.links.get(&link)?;
         self.peers.get_mut(&id)
-    }
-
-    fn on_up(&mut self, now: Timestamp, instant: Instant, up: Up) {
-        let target = up.dial.and_then(|dial| self.dials.remove(&dial));
-        match &target {
-            Some(Target::Peer(id)) => {
-                if let Some(peer) = self.peers.get_mut(id) {
-                    peer.dialing.ended();
-                }
-            }
-            Some(Target::Host(host)) => {
-                if let Some(host) = self.hosts.get_mut(host) {
-                    host.dialing.ended();
-                    host.trouble = None;
-                }
-            }
-            None => {}
-        }
-        if !self.peers.contains_key(&up.peer) && !self.has_room() {
-            return self.close(up.link, Parting::Busy);
-        }
-        let is_added = matches!(target, Some(Target::Host(_)));
-        let admitted = self.admit(now, instant, &up, is_added);
-        if let Err(why) = &admitted {
-            self.close(up.link, why.clone());
-        }
-        // Where another link to it is kept, it was found all the same.
-        if !matches!(admitted, Ok(()) | Err(Parting::Superseded)) {
-            return;
-        }
-        let mut ops = Vec::new();
-        let facts = PeerFacts { peer: self.label(up.peer), id: up.peer };
-        if self.peers.get_mut(&up.peer).is_some_and(|peer| !std::mem::replace(&mut peer.is_kept, true)) {
-            ops.push(Op::Append(now, Event::PeerNew(facts)));
-        }
-        if let Some(Target::Host(host)) = target {
-            self.found_at(now, &host, up.peer, &mut ops);
-        }
-        if admitted.is_err() {
-            return self.note(ops);
-        }
-        let accept = self.rules.accept;
-        let Some(peer) = self.peers.get_mut(&up.peer) else { return };
-        let trust = peer.row.trust;
-        peer.row.rooms = up.hello.rooms;
-        peer.row.seen = now;
-        peer.is_at(up.address);
-        peer.trouble = None;
-        peer.dialing.ended();
-        peer.file_port = up.hello.file_port;
-        self.arrived.push(up.peer);
-        ops.push(Op::PeerSet(Box::new(peer.row.clone())));
-        let epoch = up.hello.epoch;
-        let stored = self.stored.get(&(up.peer, epoch)).map_or(0, |(stored, _)| *stored);
-        peer.link = Some(Link {
-            id: up.link,
-            instance: up.hello.instance,
-            ours: up.dial.is_some(),
-            address: up.address,
-            epoch,
-            is_ready: false,
-            is_refused: !is_taken(accept, trust),
-            is_over: false,
-            rtt: None,
-            said: 0,
-            said_bytes: 0,
-        });
-        self.links.insert(up.link, up.peer);
-        self.orders.push_back(LinkOrder::Stored(up.link, stored));
-        self.ask_newcomer(up.peer);
-        self.note(ops);
-    }
-
-    /// Whether a link may be, and may take the place of the one that there is.
-    fn admit(&mut self, now: Timestamp, instant: Instant, up: &Up, is_added: bool) -> Result<(), Parting> {
-        let name = &up.hello.name;
-        let known = self.peers.get(&up.peer).map_or(Trust::New, |peer| peer.row.trust);
-        if known == Trust::Blocked {
-            return Err(Parting::Blocked);
-        }
-        if let (Trust::New, false, Some(namesake)) = (known, is_added, self.namesake(up.peer, name)) {
-            self.refuse_namesake(now, instant, up, namesake);
-            return Err(Parting::Blocked);
-        }
-        let strangers = self
-            .links
-            .values()
-            .filter(|id| self.peers.get(id).is_some_and(|p| p.row.trust == Trust::New))
-            .count();
-        if known == Trust::New && !is_added && up.dial.is_none() && strangers >= limits::STRANGERS {
-            return Err(Parting::Busy);
-        }
-        let me = self.me;
-        let entry = self.entry(up.peer, name, now, instant);
-        if let Some(old) = &entry.link {
-            if old.instance == up.hello.instance && old.ours != up.dial.is_some() {
-                // Dialled from both sides: the one that the lower id dialled stays, which both know.
-                let new_stays = (me < up.peer) == up.dial.is_some();
-                if !new_stays {
-                    return Err(Parting::Superseded);
-                }
-            }
-            let old = old.id;
-            entry.link = None;
-            self.links.remove(&old);
-            self.close(old, Parting::Superseded);
-        }
-        if self.peers.get(&up.peer).is_some_and(|peer| peer.row.name != *name) {
-            self.rename(up.peer, name.clone());
-        }
-        Ok(())
-    }
-
-    /// A stranger calls itself as a peer that somebody here knows. Told once, not at each of its tries.
-    fn refuse_namesake(&mut self, now: Timestamp, instant: Instant, up: &Up, namesake: PeerId) {
-        let (id, address) = (up.peer, up.address);
-        let name = up.hello.name.clone();
-        let label = self.label(namesake);
-        let entry = self.entry(id, &name, now, instant);
-        let reason = format!(
-            "it calls itself {name}, as {namesake} does, which is known here; if both are right: netkitctl peers trust \
-             {id}, and name each as {name}~ID; if it took the other's place: netkitctl peers remove {namesake}"
-        );
-        if entry.trouble.as_ref() == Some(&reason) {
-            return;
-        }
-        entry.trouble = Some(reason.clone());
-        tracing::warn!(%name, %id, known = %namesake, %address, "a stranger claims a known peer's name");
-        self.note(vec![Op::Append(now, Event::PeerRefused { peer: label, id, address, reason })]);
     }
 
     fn on_said(&mut self, now: Timestamp, instant: Instant, link: LinkId, says: Vec<Say>) {

@@ -1,9 +1,10 @@
 //! The other netkit boxes: which there are, how far each is trusted, which link to it is kept, what waits for it and how
 //! far its own words are stored here. Plain state with plain methods that take the time as an argument. What they want
 //! committed they leave in `steps`, what the chat port is to do in `orders`; the hub takes both, and tells what was
-//! committed. `links` is what links tell, `dial` when somebody is looked for, `post` what is sent, `ask` what people
-//! want, `view` what is shown, `files` where their files are.
+//! committed. `links` is what links tell, `admit` who may have one, `dial` when somebody is looked for, `post` what is
+//! sent, `ask` what people want, `view` what is shown, `files` where their files are.
 
+mod admit;
 mod ask;
 mod dial;
 mod files;
@@ -72,10 +73,21 @@ struct Link {
     /// It is to end. What it says meanwhile is passed over, and said again on the next one: some of what came before may
     /// have been, too, and nothing in between may be left out.
     is_over: bool,
+    since: Instant,
+    lost: Option<Lost>,
     rtt: Option<Duration>,
     /// How many of the letters were said on it, from the first on, and their bytes.
     said: usize,
     said_bytes: usize,
+}
+
+/// A link that leads nowhere any more, as it seems.
+#[derive(Debug)]
+struct Lost {
+    /// It ends by itself until then, if it does not lead somewhere all the same.
+    until: Instant,
+    /// Where the peer has called from meanwhile.
+    called: Option<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -135,6 +147,8 @@ pub(super) struct Peers {
     queued_bytes: usize,
     /// Known and trusted peers, and strangers, when they were counted last.
     counted: (u64, u64),
+    /// Links that were ended because they were too many, or too much was said on them.
+    refused: u64,
     /// Which files others are asked for, and who waits for those who have them.
     wanted_files: HashMap<BlockHash, Wanted>,
     /// Who was linked since that was looked at last.
@@ -174,6 +188,7 @@ impl Peers {
             queued: 0,
             queued_bytes: 0,
             counted: (0, 0),
+            refused: 0,
             wanted_files: HashMap::new(),
             arrived: Vec::new(),
             is_trust_changed: false,
@@ -296,6 +311,7 @@ impl Peers {
         if let Some(kept) = peer.and_then(|peer| peer.link.as_mut()).filter(|kept| kept.id == link) {
             kept.is_over = true;
         }
+        self.refused += u64::from(why == super::links::Parting::Busy);
         self.orders.push_back(LinkOrder::Close(link, why));
     }
 

@@ -21,6 +21,8 @@ pub struct PeerCounts {
     pub new: u64,
     /// Messages that wait for peers, or for their receipts.
     pub queued: u64,
+    /// Links ended because they were too many, or too much was said on them.
+    pub refused: u64,
 }
 
 impl Peers {
@@ -120,6 +122,7 @@ impl Peers {
     /// See [`PeerCounts`].
     pub(in crate::hub) fn counts(&self) -> PeerCounts {
         let (known, new) = self.counted;
-        PeerCounts { linked: self.links.len() as u64, known, new, queued: self.queued as u64 }
+        let (linked, queued) = (self.links.len() as u64, self.queued as u64);
+        PeerCounts { linked, known, new, queued, refused: self.refused }
     }
 }

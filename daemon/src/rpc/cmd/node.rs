@@ -53,6 +53,8 @@ impl Handle for NodeStatus {
                 known: hub.peers.known,
                 new: hub.peers.new,
                 queued: hub.peers.queued,
+                refused: hub.peers.refused + drops.quic_refused.load(Relaxed),
+                dropped: drops.quic_dropped.load(Relaxed),
             },
             files: FileStatus {
                 listen: context.files_listen.to_string(),

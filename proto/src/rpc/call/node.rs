@@ -107,6 +107,12 @@ super::plain_data! {
         new: u64,
         /// Messages that wait for peers, or for their receipts.
         queued: u64,
+        /// Connections turned away since the start because there were too many, or too much was said on them.
+        #[serde(default)]
+        refused: u64,
+        /// Packets of connections dropped since the start because too many waited. What was in them comes again.
+        #[serde(default)]
+        dropped: u64,
     }
 
     /// Datagrams that did not become a message, by where they were dropped.

@@ -135,6 +135,7 @@ fn strangers_are_bounded() {
         me.up(u64::from(n), 100 + n, &format!("s{n}"));
     }
     assert_eq!(me.closed(), [(limits::STRANGERS as u64, Parting::Busy)]);
+    assert_eq!(me.peers.counts().refused, 1);
 }
 
 #[test]

@@ -1,0 +1,165 @@
+//! A link comes up: whether it may be, and of two to the same peer which stays. `links` calls it; who is looked for is
+//! decided in `dial`.
+
+use super::dial::Target;
+use super::{Link, Peer, Peers, is_taken};
+use crate::hub::links::{DialId, Hello, LinkId, LinkOrder, Parting};
+use crate::limits;
+use crate::store::Op;
+use netkit_proto::ids::PeerId;
+use netkit_proto::rpc::call::Trust;
+use netkit_proto::rpc::event::{Event, PeerFacts};
+use netkit_proto::time::Timestamp;
+use std::net::SocketAddr;
+use tokio::time::Instant;
+
+/// A link that came up.
+pub(super) struct Up {
+    pub link: LinkId,
+    pub peer: PeerId,
+    pub address: SocketAddr,
+    pub dial: Option<DialId>,
+    pub hello: Hello,
+}
+
+impl Peers {
+    pub(super) fn on_up(&mut self, now: Timestamp, instant: Instant, up: Up) {
+        let target = up.dial.and_then(|dial| self.dials.remove(&dial));
+        if let Some(Target::Host(host)) = &target
+            && let Some(host) = self.hosts.get_mut(host)
+        {
+            host.dialing.ended();
+            host.trouble = None;
+        }
+        if !self.peers.contains_key(&up.peer) && !self.has_room() {
+            return self.close(up.link, Parting::Busy);
+        }
+        let is_added = matches!(target, Some(Target::Host(_)));
+        let admitted = self.admit(now, instant, &up, is_added);
+        if let Err(why) = &admitted {
+            self.close(up.link, why.clone());
+        }
+        if let (Err(why), Some(peer)) = (&admitted, self.peers.get_mut(&up.peer)) {
+            match (&target, up.dial) {
+                (Some(Target::Peer(_)), _) => peer.dialing.failed(instant),
+                (_, None) if *why == Parting::Superseded => peer.on_second(instant, up.address),
+                _ => {}
+            }
+        }
+        // Where another link to it is kept, it was found all the same.
+        if !matches!(admitted, Ok(()) | Err(Parting::Superseded)) {
+            return;
+        }
+        let mut ops = Vec::new();
+        let facts = PeerFacts { peer: self.label(up.peer), id: up.peer };
+        if self.peers.get_mut(&up.peer).is_some_and(|peer| !std::mem::replace(&mut peer.is_kept, true)) {
+            ops.push(Op::Append(now, Event::PeerNew(facts)));
+        }
+        if let Some(Target::Host(host)) = target {
+            self.found_at(now, &host, up.peer, &mut ops);
+        }
+        if admitted.is_err() {
+            return self.note(ops);
+        }
+        let accept = self.rules.accept;
+        let Some(peer) = self.peers.get_mut(&up.peer) else { return };
+        let trust = peer.row.trust;
+        peer.row.rooms = up.hello.rooms;
+        peer.row.seen = now;
+        peer.is_at(up.address);
+        peer.trouble = None;
+        peer.dialing.ended();
+        peer.file_port = up.hello.file_port;
+        self.arrived.push(up.peer);
+        ops.push(Op::PeerSet(Box::new(peer.row.clone())));
+        let epoch = up.hello.epoch;
+        let stored = self.stored.get(&(up.peer, epoch)).map_or(0, |(stored, _)| *stored);
+        peer.link = Some(Link {
+            id: up.link,
+            instance: up.hello.instance,
+            ours: up.dial.is_some(),
+            address: up.address,
+            epoch,
+            is_ready: false,
+            is_refused: !is_taken(accept, trust),
+            is_over: false,
+            since: instant,
+            lost: None,
+            rtt: None,
+            said: 0,
+            said_bytes: 0,
+        });
+        self.links.insert(up.link, up.peer);
+        self.orders.push_back(LinkOrder::Stored(up.link, stored));
+        self.ask_newcomer(up.peer);
+        self.note(ops);
+    }
+
+    /// Whether a link may be, and may take the place of the one that there is.
+    fn admit(&mut self, now: Timestamp, instant: Instant, up: &Up, is_added: bool) -> Result<(), Parting> {
+        let name = &up.hello.name;
+        let known = self.peers.get(&up.peer).map_or(Trust::New, |peer| peer.row.trust);
+        if known == Trust::Blocked {
+            return Err(Parting::Blocked);
+        }
+        if let (Trust::New, false, Some(namesake)) = (known, is_added, self.namesake(up.peer, name)) {
+            self.refuse_namesake(now, instant, up, namesake);
+            return Err(Parting::Blocked);
+        }
+        let strangers = self
+            .links
+            .values()
+            .filter(|id| self.peers.get(id).is_some_and(|p| p.row.trust == Trust::New))
+            .count();
+        if known == Trust::New && !is_added && up.dial.is_none() && strangers >= limits::STRANGERS {
+            return Err(Parting::Busy);
+        }
+        let me = self.me;
+        let entry = self.entry(up.peer, name, now, instant);
+        if let Some(old) = &entry.link {
+            if old.instance == up.hello.instance && old.ours != up.dial.is_some() {
+                // Dialled from both sides: the one that the lower id dialled stays, which both know.
+                let new_stays = (me < up.peer) == up.dial.is_some();
+                if !new_stays {
+                    return Err(Parting::Superseded);
+                }
+            }
+            let old = old.id;
+            entry.link = None;
+            self.links.remove(&old);
+            self.close(old, Parting::Superseded);
+        }
+        if self.peers.get(&up.peer).is_some_and(|peer| peer.row.name != *name) {
+            self.rename(up.peer, name.clone());
+        }
+        Ok(())
+    }
+
+    /// A stranger calls itself as a peer that somebody here knows. Told once, not at each of its tries.
+    fn refuse_namesake(&mut self, now: Timestamp, instant: Instant, up: &Up, namesake: PeerId) {
+        let (id, address) = (up.peer, up.address);
+        let name = up.hello.name.clone();
+        let label = self.label(namesake);
+        let entry = self.entry(id, &name, now, instant);
+        let reason = format!(
+            "it calls itself {name}, as {namesake} does, which is known here; if both are right: netkitctl peers trust \
+             {id}, and name each as {name}~ID; if it took the other's place: netkitctl peers remove {namesake}"
+        );
+        if entry.trouble.as_ref() == Some(&reason) {
+            return;
+        }
+        entry.trouble = Some(reason.clone());
+        tracing::warn!(%name, %id, known = %namesake, %address, "a stranger claims a known peer's name");
+        self.note(vec![Op::Append(now, Event::PeerRefused { peer: label, id, address, reason })]);
+    }
+}
+
+impl Peer {
+    /// It has dialled, but our link stays. If it did not look for us at the same time as we for it, it has lost that link,
+    /// and only we can replace it.
+    fn on_second(&mut self, instant: Instant, from: SocketAddr) {
+        if self.link.as_ref().is_some_and(|link| link.since + limits::DIAL_FIRST < instant) {
+            self.lose_link(instant, Some(from));
+        }
+    }
+}
