@@ -170,7 +170,7 @@ impl Task {
                     }
                     // The others go on. If they can't bring all, people are told of the first failure that may pass.
                     Some((Member::Connection(source), Err(failed))) => {
-                        self.sources.bar(source, failed.clone());
+                        self.sources.lost(source, &failed);
                         failure = failure.filter(|first| first.retry != Retry::Never).or(Some(failed));
                         is_alone |= patience.is_none();
                     }
