@@ -46,15 +46,19 @@ impl Sources {
     pub(super) fn credit(&self, id: SourceId, bytes: u64) {
         if let Some(entry) = self.lock().get_mut(id.0) {
             entry.shown.bytes += bytes;
-            if entry.barred.is_none() {
-                entry.shown.trouble = None; // others of its connections go on
-            }
         }
     }
 
     /// What it is called.
     pub(super) fn name(&self, id: SourceId) -> String {
         self.lock().get(id.0).map(|entry| entry.shown.name.clone()).unwrap_or_default()
+    }
+
+    /// It sends what it is asked for.
+    pub(super) fn works(&self, id: SourceId) {
+        if let Some(entry) = self.lock().get_mut(id.0).filter(|entry| entry.barred.is_none()) {
+            entry.shown.trouble = None;
+        }
     }
 
     /// A connection to it came to its end, for this reason.
