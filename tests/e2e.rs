@@ -28,6 +28,8 @@ mod downloads_disk;
 mod downloads_faults;
 /// Where a downloaded file goes and what it is called.
 mod downloads_names;
+/// Downloads from other boxes, and from several at once.
+mod downloads_peers;
 /// The download queue: turns, order, pause, limits, ids, restarts.
 mod downloads_queue;
 /// Downloads from servers that redirect, refuse, are not there or have no address.
@@ -38,8 +40,14 @@ mod durable;
 mod files;
 /// Files under load: slow clients, silent ones, many of them, files that change.
 mod files_crowd;
+/// What files hash to: manifests that are sent while they are made, files by their content, hashes in listings.
+mod files_manifest;
+/// The file port within TLS: who sees what, for how long, and what is not let in.
+mod files_secure;
 /// What of a share is shown, under which names and to whom; and what nobody is served.
 mod files_shown;
+/// All that is beneath a directory: its list, and its small files in one archive.
+mod files_tree;
 /// `netkitctl ip`: addresses, networks, and this machine.
 mod ip;
 /// Peers on a LAN that loses, breaks, changes and lies: hosts in network namespaces.
@@ -70,6 +78,8 @@ mod rights;
 mod send;
 /// What is shared: by the configuration and by `share`, and what `ls` shows.
 mod shares;
+/// `netkitctl ls PEER:`: what another box shows this one.
+mod shares_peers;
 /// `netkitctl tail`: what it selects and prints, how it ends.
 mod tail;
 /// `netkitctl wire` with every family against programs that know nothing of it; many clients; how it ends.

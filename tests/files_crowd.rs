@@ -13,7 +13,7 @@ fn raise_limit() {
 }
 
 /// Resident memory of a box's netkitd in MiB.
-fn resident(node: &mut Node) -> u64 {
+pub fn resident(node: &mut Node) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", node.daemon().pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024

@@ -18,7 +18,7 @@ const ROOMS: &[(u8, &str, &[&str])] = &[
     (3, "discovery", &["config", "hub", "syscall"]),
     (3, "fetch", &["config", "files", "hub", "identity"]),
     (3, "rpc", &["config", "files", "hub", "logging", "syscall", "store"]),
-    (3, "serve", &["config", "files", "hub", "identity", "listen"]),
+    (3, "serve", &["config", "files", "hub", "identity", "listen", "store"]),
 ];
 /// The lowest layer: these name nothing but what is [`SHARED`].
 const LEAVES: &str = "identity limits listen paths signals state store syscall systemd";

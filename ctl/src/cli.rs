@@ -6,21 +6,29 @@ use crate::cmd::{
 };
 use crate::context::Context;
 use crate::exit::Outcome;
-use clap::{Parser, Subcommand};
+use clap::{Args as _, Command, FromArgMatches as _, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Talks to the machines of the LAN through netkitd
 #[derive(Debug, Parser)]
 #[command(name = "netkitctl", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
+    #[command(flatten)]
+    general: General,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What holds for all verbs.
+#[derive(Debug, clap::Args)]
+struct General {
     /// netkitd's socket [default: $NETKIT_SOCKET, else your own netkitd's, else the system's]
     #[arg(long, global = true, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// Print for programs: one JSON object a line
     #[arg(long, global = true)]
     json: bool,
-    #[command(subcommand)]
-    verb: Verb,
 }
 
 const AFTER_HELP: &str = "\
@@ -47,18 +55,56 @@ enum Verb {
     Completions(completions::Args),
 }
 
+/// Adds a verb's flags to it.
+type Describe = fn(Command) -> Command;
+
+/// The verbs as [`Verb`] has them.
+const VERBS: [(&str, Describe); 15] = [
+    ("send", send::Args::augment_args),
+    ("tail", tail::Args::augment_args),
+    ("chat", chat::Args::augment_args),
+    ("peers", peers::Args::augment_args),
+    ("rooms", rooms::Args::augment_args),
+    ("get", get::Args::augment_args),
+    ("queue", queue::Args::augment_args),
+    ("ls", ls::Args::augment_args),
+    ("share", share::Args::augment_args),
+    ("status", status::Args::augment_args),
+    ("ip", ip::Args::augment_args),
+    ("port", port::Args::augment_args),
+    ("wire", wire::Args::augment_args),
+    ("rpc", rpc::Args::augment_args),
+    ("completions", completions::Args::augment_args),
+];
+
 impl Cli {
+    /// Reads a command line, the program's name first. Only the flags of the verb in it are described for that: those
+    /// of all verbs take as long as the rest of a start. What is wrong with it is told by the parser that knows all.
+    ///
+    /// # Errors
+    /// What is wrong with it, or the help that it asks for.
+    pub(crate) fn read(line: &[OsString]) -> Result<Cli, clap::Error> {
+        let general = General::augment_args(Command::new("netkitctl"));
+        let with =
+            |command: Command, (name, describe)| command.subcommand(Command::new(name).defer(describe));
+        let quick = VERBS.into_iter().fold(general, with).try_get_matches_from(line);
+        match quick.and_then(|matches| Cli::from_arg_matches(&matches)) {
+            Ok(cli) => Ok(cli),
+            Err(_) => Cli::try_parse_from(line),
+        }
+    }
+
     /// Does what the command line asks.
     ///
     /// # Errors
     /// What the verb failed at.
     pub(crate) fn run(self) -> Outcome {
         let socket = choose_socket(
-            self.socket,
+            self.general.socket,
             |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from),
             |path| path.exists(),
         );
-        let context = Context { socket, json: self.json };
+        let context = Context { socket, json: self.general.json };
         match self.verb {
             Verb::Send(args) => send::run(&context, args),
             Verb::Tail(args) => tail::run(&context, args),
@@ -105,6 +151,29 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn each_verb_is_read_as_the_parser_that_knows_all_reads_it() {
+        let names: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
+        assert_eq!(names, VERBS.map(|(name, _)| name));
+        for (line, is_quick) in [
+            ("netkitctl --json status", true),
+            ("netkitctl send --socket /s bob --wait=5 hi --json", true),
+            ("netkitctl peers show me --qr", true),
+            ("netkitctl queue wait 7 -W 5", true),
+            ("netkitctl", false),
+            ("netkitctl --version", false),
+            ("netkitctl help send", false),
+            ("netkitctl send --help", false),
+            ("netkitctl send --sideways", false),
+            ("netkitctl sned bob", false),
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let (read, whole) = (Cli::read(&words), Cli::try_parse_from(&words));
+            assert_eq!(read.is_ok(), is_quick, "{line}");
+            assert_eq!(format!("{read:?}"), format!("{whole:?}"), "{line}");
+        }
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub(crate) fn exit_of(kind: Kind) -> Exit {
     match kind {
         Kind::NotFound | Kind::NameResolution => Exit::NotFound,
         Kind::Denied | Kind::Refused | Kind::Permission | Kind::Tls => Exit::Refused,
-        Kind::Checksum => Exit::Unverified,
+        Kind::Checksum | Kind::Corrupt => Exit::Unverified,
         Kind::NoSpace => Exit::NoSpace,
         // What was typed is not what netkitd takes: a destination that is none, an unknown method.
         Kind::InvalidParams | Kind::MethodNotFound => Exit::Usage,

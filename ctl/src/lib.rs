@@ -27,7 +27,7 @@ mod time;
 mod unreachable;
 mod wait;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use std::process::ExitCode;
 
 /// The command line, for what describes it: the manual pages.
@@ -39,7 +39,8 @@ pub fn command() -> clap::Command {
 /// Runs netkitctl with the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match cli::Cli::try_parse() {
+    let line: Vec<_> = std::env::args_os().collect();
+    let cli = match cli::Cli::read(&line) {
         Ok(cli) => cli,
         Err(e) => {
             let _ = e.print(); // a reader of --help that left is no failure

@@ -1,4 +1,9 @@
-//! Bounds of the running daemon, each with its reason. Bounds of the languages are in `netkit_proto::limits`.
+//! Bounds of the running daemon, each with its reason. Bounds of the languages are in `netkit_proto::limits`; those of
+//! downloads in `downloads`, under names that tell.
+
+mod downloads;
+
+pub use downloads::*;
 
 use std::time::Duration;
 
@@ -75,6 +80,14 @@ pub const LINK_WRITE: usize = 64 << 10;
 pub const LINK_OUTPUT: usize = 16 << 20;
 /// Refusals that wait to be written to one peer: one for each message of a few reports.
 pub const LINK_REFUSALS: usize = 16 * LINK_BATCH;
+/// Files that peers are asked for at once: one for each download that runs, and many of those.
+pub const FILES_WANTED: usize = 256;
+/// Questions about files that wait to be written to one peer: some for each download.
+pub const LINK_QUESTIONS: usize = 64;
+/// Answers to what a peer seeks that wait to be written to it: more than it can use at a time.
+pub const LINK_ANSWERS: usize = 1024;
+/// What peers seek that waits for the file port to look: each takes microseconds.
+pub const SOUGHT: usize = 64;
 /// How often a link tells how it is.
 pub const LINK_PULSE: Duration = Duration::from_secs(10);
 /// How long packets that only look like QUIC's are taken for it after a connection to their sender ended: a few round trips.
@@ -101,8 +114,9 @@ pub const RETRY_LONGEST: Duration = Duration::from_secs(60);
 
 // --- store -------------------------------------------------------------------------------------------------
 
-/// Jobs given to the writer and not yet answered; also keeps the answers' channel from ever filling.
-pub const STORE_JOBS: usize = 128;
+/// Jobs given to the writer and not yet answered; also keeps the answers' channel from ever filling. A message that is
+/// sent is one: as many as a commit should carry at 50,000 a second.
+pub const STORE_JOBS: usize = 1024;
 /// Rows in one transaction: the cost of its sync is spread thinly by then, and the next caller waits no longer.
 pub const STORE_GROUP: usize = 4096;
 /// Pages of write-ahead log before a checkpoint (16 MiB): at full rate one checkpoint a second instead of four.
@@ -125,6 +139,12 @@ pub const READ_ROWS: u32 = 20_000;
 /// Bytes of events in one page; the last one may exceed it by a datagram of control characters, six bytes each in
 /// JSON, and with that a page still fits a line.
 pub const READ_BYTES: usize = 256 << 10;
+/// Files that one read looks up.
+pub const READ_FILES: usize = 1000;
+/// Bytes of what shared files hash to that are kept: 2 TiB of large files, or a quarter of a million small ones.
+pub const MANIFEST_BYTES: u64 = 64 << 20;
+/// Files of one content that are looked at for one that may be seen and is unchanged.
+pub const HOLDERS: u32 = 64;
 /// How long an idempotency key is remembered.
 pub const KEY_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Idempotency keys remembered; the oldest go first.
@@ -157,6 +177,9 @@ pub const READ_LARGEST: usize = 256 << 10;
 /// Smallest piece read at once: with a thousand streams the cost of a call is still small beside its copy.
 pub const READ_SMALLEST: usize = 16 << 10;
 
+/// Bytes read at once to be hashed.
+pub const HASH_PIECE: usize = 256 << 10;
+
 /// Threads that move bytes to file clients: copying keeps a core busy, and two fill what most boxes have.
 pub const FILE_WORKERS: usize = 2;
 /// Threads that wait for disks.
@@ -177,8 +200,9 @@ pub const REQUEST_HEAD: Duration = Duration::from_secs(10);
 pub const REQUEST_BYTES: usize = 16 << 10;
 /// A bare name is complete when nothing more came for this long: the tutorial's client sends it in one piece.
 pub const NAME_PAUSE: Duration = Duration::from_millis(100);
-/// The same where what came is the name of a file: a program writes a name at once, or its pieces one after the other.
-pub const KNOWN_NAME_PAUSE: Duration = Duration::from_millis(10);
+/// The same where what came is the name of a file: a program writes a name at once, or its pieces one after the other,
+/// and then the next one is on its way as soon as the first was acknowledged: a LAN's round trip.
+pub const KNOWN_NAME_PAUSE: Duration = Duration::from_millis(5);
 /// Bytes that a client is sent before the others have their turn, about 15 microseconds of copying: with a thousand
 /// clients each waits no longer for its first byte than one of nginx's; with larger turns it was seconds.
 pub const TURN: usize = 64 << 10;
@@ -186,72 +210,43 @@ pub const TURN: usize = 64 << 10;
 pub const STALLED: Duration = Duration::from_secs(60);
 /// and how many bytes in that time are more than next to nothing: a kilobyte a second.
 pub const PROGRESS: usize = 64 << 10;
+/// Memory for what is encrypted and not sent yet, in all, where connections are not so many that the smallest share of
+/// it exceeds that:
+pub const TLS_BUDGET: usize = 32 << 20;
+/// the largest share of a connection, a piece of a file,
+pub const TLS_LARGEST: usize = READ_LARGEST;
+/// and the smallest, a record of TLS.
+pub const TLS_SMALLEST: usize = 16 << 10;
 /// How long a client may take to close after it got everything.
 pub const LINGER: Duration = Duration::from_secs(2);
 /// Listings that are made or sent at once, each of at most [`LISTING_BYTES`].
 pub const LISTINGS: usize = 32;
 /// Bytes of names in a listing that is sent, each there a few times over.
 pub const LISTING_BYTES: usize = 256 << 10;
+/// The largest file that has a manifest: that has 32 MiB.
+pub const MANIFEST_FILE: u64 = 1 << 40;
+/// Manifests that are made or sent at once.
+pub const MANIFESTS: usize = 16;
+/// Files that are hashed for them at once: each has a thread, and a core.
+pub const HASHINGS: usize = 4;
+/// Values of a manifest that are sent at once: 64 KiB.
+pub const MANIFEST_PIECE: usize = 2048;
+/// What a file hashes to is kept where it was not changed for this long: the kernel stamps it by a clock of up to 10 ms,
+pub const SETTLED: Duration = Duration::from_millis(100);
+/// or where the file system keeps whole seconds, FAT every second one.
+pub const SETTLED_SECONDS: Duration = Duration::from_millis(2500);
+/// Bytes of a listing in an answer of the control socket, with which it still fits a line.
+pub const LISTING_ANSWER: usize = 768 << 10;
 /// Directories sent as archives at once: each has a thread.
 pub const ARCHIVES: usize = 8;
 /// Entries of one directory that an archive is made of: about 100 MB of names at most.
 pub const ARCHIVE_LISTING: usize = 200_000;
+/// Bytes of a file that goes into an archive of small ones, which is held in memory until its hash is known.
+pub const ARCHIVE_SMALL: u64 = 1 << 20;
+/// Entries that are told of all that is beneath a directory: some 200 MB of JSON.
+pub const TREE: u64 = 1_000_000;
 /// Directories within directories that an archive follows.
 pub const ARCHIVE_DEPTH: usize = 64;
-
-// --- downloads ---------------------------------------------------------------------------------------------
-
-/// Orders for the download engine that wait, and reports of it.
-pub const FETCH_ORDERS: usize = 64;
-/// Threads that read from sources.
-pub const FETCH_WORKERS: usize = 2;
-/// How long a connection may take to be made.
-pub const FETCH_CONNECT: Duration = Duration::from_secs(10);
-/// How long an answer may take from a question on: some servers make a file first. As long as one may stall later.
-pub const FETCH_ANSWER: Duration = FETCH_STALLED;
-/// How long a source may send next to nothing,
-pub const FETCH_STALLED: Duration = Duration::from_secs(30);
-/// and how many bytes in that time are more than that: a kilobyte a second.
-pub const FETCH_PROGRESS: u64 = 30 << 10;
-/// Redirects that are followed: as many as curl's users see followed in practice, far fewer than a loop makes.
-pub const FETCH_REDIRECTS: usize = 10;
-/// How long a connection is kept for another part of the same file.
-pub const FETCH_POOL_IDLE: Duration = Duration::from_secs(10);
-/// How much older than its answer a file's date must be to tell its content from another: RFC 9110 asks for more than
-/// the clock's second, and RFC 7232 gave a minute as what covers clocks that differ.
-pub const FETCH_DATE_AGE: Duration = Duration::from_secs(60);
-/// Bytes read from a bare connection at once.
-pub const FETCH_PIECE: usize = 256 << 10;
-/// Pieces that wait for a download's writer: about 2 MiB, enough for the reader to go on while the disk pauses.
-pub const FETCH_PIECES: usize = 8;
-/// A run of bytes is shared by two connections while each gets this much: less is not worth a request.
-pub const FETCH_SHARED: u64 = 4 << 20;
-/// Bytes written before their way to the disk is begun: 1 GiB written and synced took 0.40 s so, and 0.6 s without.
-pub const FETCH_WRITEBACK: u64 = 8 << 20;
-/// Bytes written before the disk's free space is looked at again, where it could not be claimed.
-pub const FETCH_SPACE_CHECK: u64 = 4 << 20;
-/// Bytes read at once for a checksum.
-pub const VERIFY_PIECE: usize = 256 << 10;
-/// How often a running download tells how far it is.
-pub const FETCH_REPORT: Duration = Duration::from_millis(250);
-/// How often what a part file holds is noted: what came since is fetched again after a crash.
-pub const FETCH_NOTE: Duration = Duration::from_secs(1);
-/// Downloads that are not done, in all.
-pub const DOWNLOADS: usize = 10_000;
-/// Downloads that have ended and are remembered; the oldest go first.
-pub const DOWNLOADS_ENDED: usize = 1000;
-/// Bytes of downloads in one answer.
-pub const DOWNLOADS_PAGE: usize = 256 << 10;
-/// First and longest pause before a download is tried again; it doubles in between.
-pub const FETCH_RETRY_FIRST: Duration = Duration::from_secs(1);
-/// See [`FETCH_RETRY_FIRST`]. A server may ask for more, up to an hour.
-pub const FETCH_RETRY_LONGEST: Duration = Duration::from_secs(300);
-/// See [`FETCH_RETRY_LONGEST`].
-pub const FETCH_RETRY_ASKED: Duration = Duration::from_secs(3600);
-/// Tries that bring nothing before a download is given up: about a quarter of an hour.
-pub const FETCH_TRIES: u32 = 10;
-/// Names with a number that are tried for a file whose own name is taken.
-pub const NUMBERED_NAMES: u32 = 10_000;
 
 // --- control socket ----------------------------------------------------------------------------------------
 
@@ -261,8 +256,9 @@ pub const SESSIONS: usize = 256;
 pub const SESSIONS_PER_READER: usize = 32;
 /// Sessions that only operators get, so that readers together can't lock them out.
 pub const SESSIONS_OF_OPERATORS: usize = 64;
-/// Calls of one session begun and not answered, one of them large; then its further lines wait in the socket.
-pub const CALLS_IN_FLIGHT: usize = 64;
+/// Calls of one session begun and not answered, one of them large; then its further lines wait in the socket. A batch that
+/// is begun below it is begun whole. Enough for one session to fill the commits that follow each other.
+pub const CALLS_IN_FLIGHT: usize = 512;
 /// Subscriptions of one session.
 pub const SUBSCRIPTIONS: usize = 16;
 /// Bytes waiting to be read by the client; then its lines wait, and its subscriptions go on from the log.

@@ -81,7 +81,7 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
         config: config.clone(),
         hub: ends.handle,
         feed: ends.feed,
-        reader,
+        reader: reader.clone(),
         snapshot: ends.snapshot,
         shares: ends.shares.clone(),
         file_counters: Arc::clone(&file_counters),
@@ -102,7 +102,16 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
     let stop = CancellationToken::new();
     let sessions = TaskTracker::new();
     let mut hub = tokio::spawn(hub.run());
-    let file_ends = serve::Ends { config: config.clone(), shares: ends.shares, counters: file_counters };
+    let file_ends = serve::Ends {
+        config: config.clone(),
+        shares: ends.shares,
+        trust: ends.trust,
+        identity: Arc::clone(&identity),
+        reader: reader.clone(),
+        content: ends.content_reports,
+        sought: ends.sought,
+        counters: file_counters,
+    };
     let mut on_files = Builder::new_multi_thread();
     on_files.worker_threads(limits::FILE_WORKERS).max_blocking_threads(limits::FILE_BLOCKING);
     let until = stop.clone();
@@ -112,6 +121,7 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
         orders: ends.orders,
         reports: ends.reports,
         limit: ends.download_limit,
+        identity: Arc::clone(&identity),
         group: uzers::get_group_by_name(config.borrow().control.group_name()).map(|group| group.gid()),
     };
     let mut on_fetch = Builder::new_multi_thread();

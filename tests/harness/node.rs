@@ -59,7 +59,7 @@ impl NodeBuilder {
         self
     }
 
-    /// Another address than `127.0.0.1:0`.
+    /// Another address than `127.0.0.1:0`, for both ports.
     pub fn listen(mut self, address: &str) -> NodeBuilder {
         self.listen = Some(address.to_owned());
         self
@@ -91,16 +91,18 @@ impl NodeBuilder {
             }
         }
         let name = self.name.unwrap_or_else(|| "box".into());
+        let listen = self.listen.as_deref().unwrap_or("127.0.0.1:0");
         let is_told = self.rest.contains("[discovery]");
         let discovery = if is_told { "" } else { "[discovery]\nmdns = false\n" };
         let text = format!(
             "[node]\nname = \"{name}\"\nstate_dir = \"{state}\"\n[control]\nsocket = \"{}\"\n{}\n\
-             [chat]\nlisten = \"{}\"\n{}\n[files]\nlisten = \"127.0.0.1:0\"\n{}\n\
+             [chat]\nlisten = \"{}\"\n{}\n[files]\nlisten = \"{}\"\n{}\n\
              {}\n{}\n{discovery}",
             at("netkitd.sock"),
             self.control,
-            self.listen.as_deref().unwrap_or("127.0.0.1:0"),
+            listen,
             self.chat,
+            listen,
             self.files,
             self.rest,
             downloads,

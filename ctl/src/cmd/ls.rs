@@ -1,4 +1,4 @@
-//! `netkitctl ls`: what is in our own shares.
+//! `netkitctl ls`: what is in our own shares, or in a peer's.
 
 use crate::context::Context;
 use crate::exit::Outcome;
@@ -8,22 +8,26 @@ use crate::time::{self, show_time};
 use netkit_proto::files::listing::EntryKind;
 use netkit_proto::rpc::call::{Call, FilesList};
 
-/// List what this box shares
+/// List what this box shares, or a peer does
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   netkitctl ls                                          the shares
   netkitctl ls isos/debian
-  netkitctl ls isos --json | jq -r '.entries[].name'")]
+  netkitctl ls bob:                                     what bob shares with this box
+  netkitctl ls bob:isos/debian
+  netkitctl ls bob:isos --json | jq -r '.entries[].name'
+
+Whether a peer shows something here is its own business: a share may be for peers that it trusts.")]
 pub(crate) struct Args {
-    /// SHARE/path; nothing: the shares
+    /// SHARE/path, or PEER:SHARE/path; nothing, or PEER: alone: the shares
     #[arg(default_value = "", hide_default_value = true)]
     path: String,
 }
 
 /// Asks and prints.
 pub(crate) fn run(context: &Context, args: Args) -> Outcome {
-    let request = FilesList { path: args.path };
+    let request = request(args.path);
     let mut client = context.connect()?;
     let mut out = Out::stdout();
     if context.json {
@@ -44,4 +48,32 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         say("there is more than a listing holds");
     }
     Ok(())
+}
+
+/// A colon before the first slash is behind a peer's name: no share has one in its own.
+fn request(text: String) -> FilesList {
+    match text.split_once(':') {
+        Some((peer, path)) if !peer.contains('/') => {
+            FilesList { path: path.to_owned(), peer: Some(peer.to_owned()) }
+        }
+        _ => FilesList { path: text, peer: None },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_stands_before_the_colon() {
+        for (text, peer, path) in [
+            ("", None, ""),
+            ("isos/a:b", None, "isos/a:b"),
+            ("bob:", Some("bob"), ""),
+            ("bob~k7:isos/x:y", Some("bob~k7"), "isos/x:y"),
+        ] {
+            let expected = FilesList { path: path.into(), peer: peer.map(str::to_owned) };
+            assert_eq!(request(text.into()), expected, "{text}");
+        }
+    }
 }

@@ -1,15 +1,17 @@
 //! One connection to a source: takes runs of bytes from the plan and hands what comes to the writer, as fast as the
 //! limits allow and as long as the source sends enough.
 
+use super::agenda::{Agenda, Next};
 use super::limit::Limiter;
 use super::pace::Pace;
-use super::plan::{Plan, RunId};
+use super::plan::{Offer, RunId};
 use super::source::{Ask, Body, Opened, Source};
-use super::writer::Piece;
+use super::sources::{SourceId, Sources};
+use super::writer::Work;
 use crate::hub::orders::Failed;
 use crate::limits;
 use netkit_proto::rpc::code::Kind;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -17,18 +19,47 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct Connection<S: Source> {
     pub source: Arc<S>,
-    pub plan: Arc<Mutex<Plan>>,
-    pub pieces: mpsc::Sender<Piece>,
+    pub id: SourceId,
+    pub sources: Arc<Sources>,
+    pub agenda: Arc<Agenda>,
+    pub pieces: mpsc::Sender<Work>,
     /// The size and the validator of the file, where it can be had in parts.
-    pub parts: Option<(u64, String)>,
+    pub parts: Option<(u64, Option<String>)>,
     /// Of this download, and of all.
     pub limits: [Arc<Limiter>; 2],
     /// How the source is called in messages.
     pub whom: String,
+    /// How fast it was of late.
+    pub speed: Speed,
 }
 
-pub(super) fn lock(plan: &Mutex<Plan>) -> MutexGuard<'_, Plan> {
-    plan.lock().unwrap_or_else(PoisonError::into_inner)
+/// Bytes a second, of late.
+#[derive(Debug, Default)]
+pub(super) struct Speed {
+    rate: f64,
+    since: Option<Instant>,
+    bytes: u64,
+}
+
+impl Speed {
+    /// An answer begins.
+    fn begin(&mut self, now: Instant) {
+        (self.since, self.bytes) = (Some(now), 0);
+    }
+
+    /// Bytes came; the rate, where it is another one now.
+    fn on_bytes(&mut self, now: Instant, len: usize) -> Option<f64> {
+        self.bytes += len as u64;
+        let time = now.duration_since(*self.since.get_or_insert(now));
+        // What is so fast that a run is over before it can be told is told by its bytes.
+        if time < limits::FETCH_SPEED && self.bytes < limits::FETCH_SHARED {
+            return None;
+        }
+        let current = self.bytes as f64 / time.as_secs_f64().max(1e-6);
+        self.rate = if self.rate == 0.0 { current } else { 0.5 * self.rate + 0.5 * current };
+        self.begin(now);
+        Some(self.rate)
+    }
 }
 
 impl<S: Source> Connection<S> {
@@ -38,7 +69,7 @@ impl<S: Source> Connection<S> {
     /// # Errors
     /// What the source failed at; what it owes then is left to others. That it refuses a second connection, or gives
     /// that another file, says nothing of the first one.
-    pub(super) async fn work(self, first: Option<(RunId, Opened<S::Body>)>) -> Result<(), Failed> {
+    pub(super) async fn work(mut self, first: Option<(RunId, Opened<S::Body>)>) -> Result<(), Failed> {
         let mut next = first;
         loop {
             let (run, mut opened) = match next.take() {
@@ -52,7 +83,7 @@ impl<S: Source> Connection<S> {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
                 Err(failed) => {
-                    lock(&self.plan).give_back(run);
+                    self.agenda.give_back(run);
                     return Err(failed);
                 }
             }
@@ -64,26 +95,46 @@ impl<S: Source> Connection<S> {
     async fn begin(&self) -> Result<Option<(RunId, Opened<S::Body>)>, Failed> {
         let Some((size, validator)) = &self.parts else { return Ok(None) };
         loop {
-            let Some(offer) = lock(&self.plan).offer() else { return Ok(None) };
+            let Some(offer) = self.offer().await? else { return Ok(None) };
             let ask = Ask::Part { range: offer.range.clone(), size: *size, validator: validator.clone() };
             let opened = self.source.open(ask).await;
             let failed = match opened {
-                Ok(opened) if opened.is_part => match lock(&self.plan).accept(offer) {
+                Ok(opened) if opened.is_part => match self.agenda.plan().accept(offer) {
                     Some(run) => return Ok(Some((run, opened))),
                     None => continue, // the other connection was faster
                 },
                 Ok(_) => no_part(&self.whom),
                 Err(failed) => failed,
             };
-            lock(&self.plan).decline(offer);
+            self.agenda.plan().decline(offer);
             return Err(failed);
         }
     }
 
+    /// What to ask for, once there is something; `None` where nothing is left.
+    async fn offer(&self) -> Result<Option<Offer>, Failed> {
+        loop {
+            let turned = self.agenda.turned();
+            self.check()?;
+            match self.agenda.next(self.speed.rate) {
+                Next::Ask(offer) => return Ok(Some(offer)),
+                Next::Nothing => return Ok(None),
+                // What others work on may be shared later, too.
+                Next::Wait => drop(tokio::time::timeout(limits::FETCH_REPORT, turned).await),
+            }
+        }
+    }
+
+    /// Fails where the source is asked no more.
+    fn check(&self) -> Result<(), Failed> {
+        self.sources.barred(self.id).map_or(Ok(()), Err)
+    }
+
     /// Hands on the bytes of one run; `false` where the writer is gone.
-    async fn pump(&self, run: RunId, opened: &mut Opened<S::Body>) -> Result<bool, Failed> {
+    async fn pump(&mut self, run: RunId, opened: &mut Opened<S::Body>) -> Result<bool, Failed> {
         let mut last = Instant::now();
         let mut pace = Pace::new(last);
+        self.speed.begin(last);
         loop {
             let mut limited = false;
             for limit in &self.limits {
@@ -92,7 +143,7 @@ impl<S: Source> Connection<S> {
             pace.on_held(last.elapsed(), limited);
             let piece = tokio::time::timeout_at(pace.deadline(), opened.body.next()).await;
             let Some(mut bytes) = piece.map_err(|_| stalled(&self.whom))?? else {
-                let mut plan = lock(&self.plan);
+                let mut plan = self.agenda.plan();
                 if plan.end(run) {
                     return Ok(true);
                 }
@@ -105,9 +156,16 @@ impl<S: Source> Connection<S> {
             last = Instant::now();
             pace.on_bytes(last, bytes.len());
             self.limits.iter().for_each(|limit| limit.took(bytes.len()));
-            let taken = lock(&self.plan).take(run, bytes.len());
+            self.check()?;
+            let rate = self.speed.on_bytes(last, bytes.len());
+            let taken = {
+                let mut plan = self.agenda.plan();
+                rate.into_iter().for_each(|rate| plan.is_so_fast(run, rate));
+                plan.take(run, bytes.len())
+            };
             bytes.truncate(taken.wanted);
-            if !bytes.is_empty() && self.pieces.send(Piece { offset: taken.offset, bytes }).await.is_err() {
+            let piece = Work::Piece { from: self.id, offset: taken.offset, bytes };
+            if taken.wanted > 0 && self.pieces.send(piece).await.is_err() {
                 return Ok(false);
             }
             if taken.finished {

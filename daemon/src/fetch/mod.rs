@@ -3,17 +3,25 @@
 //! hashes and writes (`content`). Kinds of source are `http` and `plain`. Decides nothing: what is tried again, and
 //! when, is the hub's.
 
+mod agenda;
+mod answer;
+mod channel;
 mod connection;
 mod content;
+mod crew;
 mod disk;
 mod http;
 mod limit;
+mod list;
+mod manifest;
 mod net;
 mod pace;
+mod peer;
 mod plain;
 mod plan;
 mod prepare;
 mod source;
+mod sources;
 mod task;
 mod transfer;
 mod verify;
@@ -22,13 +30,15 @@ mod writer;
 use crate::config::Config;
 use crate::files::{Group, PartFile, Target, TargetDir};
 use crate::hub::orders::{End, Failed, Order, Report};
+use crate::identity::Identity;
+use crate::limits;
 use limit::Limiter;
 use netkit_proto::rpc::code::Kind;
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use tokio::sync::{OnceCell, mpsc, watch};
+use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -45,6 +55,8 @@ pub struct Ends {
     pub limit: watch::Receiver<u64>,
     /// Who may read what is downloaded.
     pub group: Group,
+    /// What this box proves to peers.
+    pub identity: Arc<Identity>,
 }
 
 /// What all downloads share.
@@ -54,6 +66,10 @@ struct Engine {
     reports: mpsc::Sender<Report>,
     limit: Arc<Limiter>,
     client: OnceCell<reqwest::Client>,
+    /// For peers.
+    peers: channel::Client,
+    /// Who may ask a peer for a listing.
+    listings: Semaphore,
     group: Group,
     /// Held while space is claimed.
     claims: Mutex<()>,
@@ -93,13 +109,15 @@ impl Engine {
 /// Works until `stop`; what runs then stops, and keeps what came.
 ///
 /// # Errors
-/// None at present: a download's failure is its own.
+/// Where TLS can't be set up; a download's failure is its own.
 pub async fn run(mut ends: Ends, stop: CancellationToken) -> io::Result<()> {
     let engine = Arc::new(Engine {
         config: ends.config,
         reports: ends.reports,
         limit: Arc::new(Limiter::new(ends.limit)),
         client: OnceCell::new(),
+        peers: channel::Client::new(&ends.identity).map_err(io::Error::other)?,
+        listings: Semaphore::new(limits::LISTS),
         group: ends.group,
         claims: Mutex::default(),
         taken: Mutex::default(),
@@ -124,6 +142,9 @@ pub async fn run(mut ends: Ends, stop: CancellationToken) -> io::Result<()> {
                     });
                     let _ = engine.reports.send(Report::Ended(id, end)).await; // the hub is there, or all ends
                 });
+            }
+            Some(Order::List(list)) => {
+                tasks.spawn(list::answer(Arc::clone(&engine), *list));
             }
             Some(Order::Discard(id, target)) => {
                 let engine = Arc::clone(&engine);
@@ -158,3 +179,6 @@ fn boot_id() -> String {
         },
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,8 @@ impl Source for Plain {
         let mut stream = net::connect(&self.host, self.port).await?;
         let sent = stream.write_all(self.name.as_bytes()).await;
         sent.map_err(|error| net::broken(&error, &self.host))?;
-        let body = PlainBody { stream, buffer: BytesMut::new(), begun: false, host: self.host.clone() };
+        let buffers = std::array::from_fn(|_| BytesMut::new());
+        let body = PlainBody { stream, buffers, turn: 0, begun: false, host: self.host.clone() };
         let about = About { size: None, validator: None, gives_parts: false };
         Ok(Opened { about, is_part: false, end: None, body })
     }
@@ -36,7 +37,10 @@ impl Source for Plain {
 #[derive(Debug)]
 pub(super) struct PlainBody {
     stream: TcpStream,
-    buffer: BytesMut,
+    /// They take turns: when one's comes again, the writer is done with what it had, and its memory is filled anew.
+    /// Fresh memory would cost as much as the copy: the kernel clears each page first.
+    buffers: [BytesMut; limits::FETCH_PIECES + 2],
+    turn: usize,
     /// More came than the answer for a file that is not there.
     begun: bool,
     host: String,
@@ -44,12 +48,13 @@ pub(super) struct PlainBody {
 
 impl Body for PlainBody {
     async fn next(&mut self) -> Result<Option<Bytes>, Failed> {
+        let buffer = &mut self.buffers[self.turn];
         loop {
-            self.buffer.reserve(limits::FETCH_PIECE);
-            let read = self.stream.read_buf(&mut self.buffer).await;
+            buffer.reserve(limits::FETCH_PIECE);
+            let read = self.stream.read_buf(buffer).await;
             let ended = read.map_err(|error| net::broken(&error, &self.host))? == 0;
             if !self.begun {
-                if ended && self.buffer == NO_FILE {
+                if ended && *buffer == NO_FILE {
                     return Err(Failed::new(
                         Kind::NotFound,
                         "the server answers no_file: it has no such file",
@@ -58,12 +63,13 @@ impl Body for PlainBody {
                         "a file whose content is exactly no_file can't be told from that; check the name",
                     ));
                 }
-                if !ended && self.buffer.len() <= NO_FILE.len() {
+                if !ended && buffer.len() <= NO_FILE.len() {
                     continue;
                 }
                 self.begun = true;
             }
-            let piece = self.buffer.split().freeze();
+            let piece = buffer.split().freeze();
+            self.turn = (self.turn + 1) % self.buffers.len();
             return Ok(if piece.is_empty() { None } else { Some(piece) });
         }
     }

@@ -1,6 +1,7 @@
 //! Which bytes are still to be asked for, and who asks for which: connections take runs of bytes, and one that has
-//! nothing left takes over the second half of the largest run, once its source agreed to send that: until then whoever
-//! works on the run goes on with all of it. Does no input or output.
+//! nothing left takes over the end of the run that would last longest, as much of it as it is faster, once its source
+//! agreed to send that: until then whoever works on the run goes on with all of it. What a far slower one would still
+//! need long for is taken over whole. Does no input or output; speeds are told.
 
 use crate::limits;
 use netkit_proto::files::manifest::BLOCK;
@@ -23,16 +24,57 @@ pub(super) struct Offer {
 enum Offered {
     /// Nobody else works on them.
     Own(RunId),
-    /// They are the second half of what somebody works on.
-    HalfOf(RunId),
+    /// They are the end of what somebody works on.
+    EndOf(RunId),
 }
 
 #[derive(Debug)]
 struct Run {
     /// What is left.
     range: Range<u64>,
-    /// Somebody asks for its second half.
+    /// Somebody asks for its end.
     is_offered: bool,
+    /// Bytes a second that come for it; 0: not known yet.
+    rate: f64,
+}
+
+impl Run {
+    fn left(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+
+    /// Seconds that it would take.
+    fn lasts(&self) -> f64 {
+        if self.rate > 0.0 { self.left() as f64 / self.rate } else { 0.0 }
+    }
+
+    /// What somebody who is so fast takes over of it.
+    fn share(&self, rate: f64) -> Share {
+        let left = self.left();
+        let (theirs, ours) = match (self.rate > 0.0, rate > 0.0) {
+            (true, true) => (self.rate, rate),
+            _ => (1.0, 1.0),
+        };
+        let is_urgent = self.lasts() >= limits::FETCH_URGENT.as_secs_f64();
+        if left < 2 * limits::FETCH_SHARED && !is_urgent {
+            return Share::Nothing;
+        }
+        let kept = (left as f64 * theirs / (theirs + ours)) as u64;
+        let middle = (self.range.start + kept).next_multiple_of(BLOCK);
+        if middle < self.range.end {
+            return Share::From(middle);
+        }
+        if is_urgent && ours >= limits::FETCH_FAR_FASTER * theirs { Share::All } else { Share::Nothing }
+    }
+}
+
+/// See [`Run::share`].
+enum Share {
+    /// What begins here.
+    From(u64),
+    /// All that is left.
+    All,
+    Nothing,
 }
 
 /// See the module.
@@ -78,35 +120,49 @@ impl Plan {
 
     fn begin(&mut self, range: Range<u64>) -> RunId {
         self.last += 1;
-        self.runs.insert(RunId(self.last), Run { range, is_offered: false });
+        self.runs.insert(RunId(self.last), Run { range, is_offered: false, rate: 0.0 });
         RunId(self.last)
     }
 
-    /// What a connection that has nothing to do may ask for; `None` where there is not enough left to share. To be
-    /// accepted or declined.
-    pub(super) fn offer(&mut self) -> Option<Offer> {
+    /// What a connection that has nothing to do, and was so fast before, may ask for; `None` where there is not enough
+    /// left to share. To be accepted or declined.
+    pub(super) fn offer(&mut self, rate: f64) -> Option<Offer> {
         if let Some((run, range)) = self.next_free() {
             return Some(Offer { range, run: Offered::Own(run) });
         }
         if self.open_ended {
             return None;
         }
-        let left = |run: &Run| run.range.end - run.range.start;
         let whole = self.runs.iter_mut().filter(|(_, run)| !run.is_offered);
-        let (id, largest) = whole.max_by_key(|(_, run)| left(run))?;
-        if left(largest) < 2 * limits::FETCH_SHARED {
-            return None;
+        let longest = |(_, one): &(&RunId, &mut Run), (_, other): &(&RunId, &mut Run)| {
+            one.lasts().total_cmp(&other.lasts()).then(one.left().cmp(&other.left()))
+        };
+        let (&id, run) = whole.max_by(longest)?;
+        match run.share(rate) {
+            Share::Nothing => None,
+            Share::From(middle) => {
+                run.is_offered = true;
+                Some(Offer { range: middle..run.range.end, run: Offered::EndOf(id) })
+            }
+            Share::All => {
+                let Run { range, .. } = self.runs.remove(&id)?;
+                Some(Offer { range: range.clone(), run: Offered::Own(self.begin(range)) })
+            }
         }
-        largest.is_offered = true;
-        let middle = (largest.range.start + left(largest) / 2).next_multiple_of(BLOCK);
-        Some(Offer { range: middle..largest.range.end, run: Offered::HalfOf(*id) })
+    }
+
+    /// So many bytes a second come for a run.
+    pub(super) fn is_so_fast(&mut self, run: RunId, rate: f64) {
+        if let Some(run) = self.runs.get_mut(&run) {
+            run.rate = rate;
+        }
     }
 
     /// The source sends what was offered; `None` where it is too late: the other connection has come as far.
     pub(super) fn accept(&mut self, offer: Offer) -> Option<RunId> {
         match offer.run {
             Offered::Own(run) => Some(run),
-            Offered::HalfOf(id) => {
+            Offered::EndOf(id) => {
                 let run = self.runs.get_mut(&id)?;
                 run.is_offered = false;
                 if run.range.start >= offer.range.start {
@@ -122,7 +178,7 @@ impl Plan {
     pub(super) fn decline(&mut self, offer: Offer) {
         match offer.run {
             Offered::Own(run) => self.give_back(run),
-            Offered::HalfOf(id) => {
+            Offered::EndOf(id) => {
                 if let Some(run) = self.runs.get_mut(&id) {
                     run.is_offered = false;
                 }
@@ -162,6 +218,11 @@ impl Plan {
         }
     }
 
+    /// Bytes that came are fetched again.
+    pub(super) fn refetch(&mut self, range: Range<u64>) {
+        self.free.push_back(range);
+    }
+
     /// Whether everything came.
     pub(super) fn is_done(&self) -> bool {
         self.free.is_empty() && self.runs.is_empty()
@@ -175,7 +236,7 @@ mod tests {
 
     /// What a connection gets whose source sends all that it is asked for.
     fn next(plan: &mut Plan) -> Option<(RunId, Range<u64>)> {
-        let offer = plan.offer()?;
+        let offer = plan.offer(0.0)?;
         let range = offer.range.clone();
         Some((plan.accept(offer)?, range))
     }
@@ -213,9 +274,9 @@ mod tests {
         const LEN: u64 = 64 << 20;
         let mut plan = Plan::new(std::iter::once(0..LEN));
         let (first, _) = plan.next_free().unwrap();
-        let offer = plan.offer().unwrap();
+        let offer = plan.offer(0.0).unwrap();
         assert_eq!(offer.range, LEN / 2..LEN);
-        assert!(plan.offer().is_none(), "it is asked for already");
+        assert!(plan.offer(0.0).is_none(), "it is asked for already");
         plan.decline(offer);
         assert_eq!(
             plan.take(first, LEN as usize - 1),
@@ -230,13 +291,47 @@ mod tests {
         const LEN: u64 = 64 << 20;
         let mut plan = Plan::new(std::iter::once(0..LEN));
         let (first, _) = plan.next_free().unwrap();
-        let late = plan.offer().unwrap();
+        let late = plan.offer(0.0).unwrap();
         plan.take(first, LEN as usize / 2);
         assert_eq!(plan.accept(late), None);
-        let gone = plan.offer().unwrap();
+        let gone = plan.offer(0.0).unwrap();
         plan.give_back(first);
         assert_eq!(plan.accept(gone), None);
         assert_eq!(next(&mut plan).unwrap().1, LEN / 2..LEN, "and all of the rest is there");
+    }
+
+    #[test]
+    fn who_is_faster_takes_over_more_and_the_rest_of_who_is_far_slower() {
+        const MIB: f64 = (1 << 20) as f64;
+        let mut plan = Plan::new(std::iter::once(0..40 << 20));
+        let (slow, _) = plan.next_free().unwrap();
+        plan.is_so_fast(slow, MIB);
+        let offer = plan.offer(9.0 * MIB).unwrap();
+        assert_eq!(offer.range, 4 << 20..40 << 20);
+        let fast = plan.accept(offer).unwrap();
+        assert!(plan.take(fast, 36 << 20).finished);
+        // Four seconds of the slow one are left: that is shared, too, block by block.
+        let offer = plan.offer(9.0 * MIB).unwrap();
+        assert_eq!(offer.range, 1 << 20..4 << 20);
+        let fast = plan.accept(offer).unwrap();
+        plan.take(fast, 3 << 20);
+        plan.take(slow, 5);
+        assert!(plan.offer(3.0 * MIB).is_none(), "not by who is little faster");
+        let rest = plan.offer(9.0 * MIB).unwrap();
+        assert_eq!(rest.range, 5..1 << 20);
+        let fast = plan.accept(rest).unwrap();
+        assert_eq!(plan.take(slow, 100), Taken { offset: 0, wanted: 0, finished: true });
+        assert!(plan.take(fast, 1 << 20).finished && plan.is_done());
+    }
+
+    #[test]
+    fn what_is_over_soon_is_left_to_who_does_it() {
+        let mut plan = Plan::new(std::iter::once(0..7 << 20));
+        let (run, _) = plan.next_free().unwrap();
+        plan.is_so_fast(run, 1e9);
+        assert!(plan.offer(1e12).is_none());
+        plan.is_so_fast(run, 1.0);
+        assert!(plan.offer(1.0).is_some());
     }
 
     proptest! {

@@ -105,7 +105,8 @@ fn placed_before(task: &Task, dir: &TargetDir) -> Result<Option<Done>, Break> {
         .map_err(|error| disk::failed(&task.path, &error))?;
     let Some((name, file)) = found else { return Ok(None) };
     let (checksum, bytes) = digest(task, &file, Algorithm::Blake3)?;
-    let done = Done { name, bytes, blake3: *blake3, verified: task.start.checksum.is_some() };
+    let done =
+        Done { name, bytes, blake3: *blake3, verified: task.start.checksum.is_some() || task.is_of_peer() };
     Ok((checksum.digest() == blake3).then_some(done))
 }
 
@@ -136,10 +137,10 @@ fn identical(task: &Task, dir: &TargetDir) -> Result<Option<Done>, Break> {
     if exact { taken() } else { Ok(None) }
 }
 
-/// Checks the content against the checksum, if there is one. What is not what was wanted is deleted: a later try must
+/// Checks the content against the checksum, if there is one; what a peer gave was compared block by block before. What is not what was wanted is deleted: a later try must
 /// not find it.
 pub(super) fn verify(task: &Task, part: &PartFile, blake3: BlockHash) -> Result<bool, Break> {
-    let Some(wanted) = &task.start.checksum else { return Ok(false) };
+    let Some(wanted) = &task.start.checksum else { return Ok(task.is_of_peer()) };
     let found = match wanted.algorithm() {
         Algorithm::Blake3 => Checksum::new(Algorithm::Blake3, &blake3),
         other => Some(digest(task, part.file(), other)?.0),

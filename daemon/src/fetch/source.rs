@@ -1,8 +1,9 @@
 //! What the engine needs of a source: to be asked for bytes and to give them. Each kind of source is a file beside
 //! this one.
 
-use crate::hub::orders::Failed;
+use crate::hub::orders::{Failed, Way};
 use bytes::Bytes;
+use netkit_proto::files::manifest::BlockHash;
 use std::ops::Range;
 
 /// A kind of source.
@@ -15,6 +16,23 @@ pub(super) trait Source: Send + Sync + 'static {
     /// # Errors
     /// Why there are none.
     fn open(&self, ask: Ask) -> impl Future<Output = Result<Opened<Self::Body>, Failed>> + Send;
+
+    /// Another peer that has the file with this hash; `None` where this kind of source knows of none.
+    fn helper(&self, way: Way, root: BlockHash) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        let _ = (way, root);
+        None
+    }
+
+    /// Asks for the file's manifest; `None` where this kind of source has none.
+    ///
+    /// # Errors
+    /// Why it can't be had.
+    fn manifest(&self) -> impl Future<Output = Result<Option<Opened<Self::Body>>, Failed>> + Send {
+        std::future::ready(Ok(None))
+    }
 }
 
 /// What is asked for.
@@ -28,8 +46,8 @@ pub(super) enum Ask {
         range: Range<u64>,
         /// The size of the whole.
         size: u64,
-        /// What the source said of it.
-        validator: String,
+        /// What the source said of it; none where it is asked for by its hash.
+        validator: Option<String>,
     },
 }
 

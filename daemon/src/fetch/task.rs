@@ -4,7 +4,9 @@
 use super::content::{Content, Ledger};
 use super::http::Http;
 use super::limit::Limiter;
+use super::peer::Peer;
 use super::plain::Plain;
+use super::sources::Sources;
 use super::{Engine, disk, prepare};
 use crate::files::Naming;
 use crate::hub::orders::{Done, End, Failed, PartRow, Progress, Report, Start};
@@ -38,6 +40,8 @@ pub(super) struct Task {
     pub path: PathBuf,
     pub stop: CancellationToken,
     pub limit: Arc<Limiter>,
+    /// Who gives its bytes.
+    pub sources: Arc<Sources>,
 }
 
 /// A name that no other running download may get.
@@ -63,8 +67,8 @@ pub(super) async fn run(engine: Arc<Engine>, start: Start) -> End {
     let (rate, watched) = watch::channel(control.borrow().limit);
     let stop = engine.stop.child_token();
     let path = start.target.shown();
-    let task =
-        Arc::new(Task { engine, start, path, stop: stop.clone(), limit: Arc::new(Limiter::new(watched)) });
+    let (limit, sources) = (Arc::new(Limiter::new(watched)), Arc::new(Sources::new(start.sources.clone())));
+    let task = Arc::new(Task { engine, start, path, stop: stop.clone(), limit, sources });
     let obey = async {
         loop {
             let now = *control.borrow_and_update();
@@ -94,7 +98,7 @@ impl Task {
         let _name = is_exact.then(|| Name::take(&self.engine, &self.path)).transpose()?;
         let prepared = self.blocking(prepare::prepare).await?;
         if let Some((lost, why)) = prepared.restarted {
-            self.report(Report::Restarted(self.start.id, lost, why)).await;
+            self.restarted(lost, why).await;
         }
         let content = match prepared.there {
             prepare::There::File(done) => return Ok(done),
@@ -112,8 +116,12 @@ impl Task {
                 let plain = Plain { host: host.clone(), port: *port, name: name.clone() };
                 self.transfer(Arc::new(plain), content).await?
             }
-            source::Source::Peer { name, .. } => {
-                return Err(Failed::new(Kind::NotFound, format_args!("no peer is called {name}")).into());
+            source::Source::Peer { path, .. } => {
+                let way = self.start.way.clone().unwrap_or_else(|| {
+                    Err(Failed::new(Kind::NotFound, "it is not known any more which peer it comes from"))
+                })?;
+                let peer = Peer::new(self.engine.peers.clone(), way, path);
+                self.transfer(Arc::new(peer), content).await?
             }
         };
         self.complete(content).await
@@ -149,7 +157,7 @@ impl Task {
         let placed = match placed.await {
             Err(Break::Failed(failed)) if failed.failure.kind == Kind::Checksum => {
                 let why = failed.failure.message.clone();
-                self.report(Report::Restarted(self.start.id, bytes, why)).await;
+                self.restarted(bytes, why).await;
                 return Err(failed.into());
             }
             placed => placed?,
@@ -172,7 +180,10 @@ impl Task {
                 rest.split(['/', '?']).next().unwrap_or(rest).to_owned()
             }
             source::Source::Plain { host, .. } => host.clone(),
-            source::Source::Peer { name, .. } => name.to_string(),
+            source::Source::Peer { name, .. } => match &self.start.way {
+                Some(Ok(way)) => way.label.clone(),
+                _ => name.to_string(),
+            },
         }
     }
 
@@ -180,6 +191,19 @@ impl Task {
         let progress = Progress { size: about.size, bytes: ledger.bytes(), rate };
         let rows = note.then(|| (about.clone(), ledger.to_note()));
         self.report(Report::Progress(self.start.id, progress, rows)).await;
+        if note && self.is_of_peer() {
+            self.report(Report::Sources(self.start.id, self.sources.shown())).await;
+        }
+    }
+
+    pub(super) fn is_of_peer(&self) -> bool {
+        matches!(self.start.source, source::Source::Peer { .. })
+    }
+
+    /// Tells that what came is of no use.
+    pub(super) async fn restarted(&self, lost: u64, why: String) {
+        self.sources.forget_bytes();
+        self.report(Report::Restarted(self.start.id, lost, why)).await;
     }
 
     /// That the hub is gone is told by the token.

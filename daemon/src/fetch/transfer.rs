@@ -1,22 +1,33 @@
 //! The transfer within a download: asks the source for what is missing, lets connections and the writer work, watches
 //! over them, and keeps or drops what came.
 
-use super::connection::{Connection, lock};
-use super::content::{Content, Ledger};
+use super::agenda::Agenda;
+use super::content::{Content, Ledger, SharedManifest};
+use super::crew::{Crew, Member};
 use super::disk;
+use super::manifest::Expected;
 use super::plan::Plan;
 use super::source::{About, Ask, Source};
 use super::task::{Break, Task};
-use super::writer::{self, Written};
+use super::writer::{self, Audience, Written};
 use crate::files::PartFile;
 use crate::hub::orders::{Failed, PartRow, Report, Retry};
 use crate::limits;
+use netkit_proto::files::checksum::{Algorithm, Checksum};
+use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::rpc::code::Kind;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use std::sync::{Arc, PoisonError};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
+
+/// How others are found that have the same file.
+struct Helpers<'a, S> {
+    /// The source that was named.
+    source: &'a Arc<S>,
+    /// What its manifest says.
+    values: &'a SharedManifest,
+}
 
 impl Task {
     /// Fetches what is missing.
@@ -32,27 +43,33 @@ impl Task {
         let ask = match (missing, &content.about.validator) {
             (Some((size, missing)), Some(validator)) if content.ledger().bytes() > 0 => match missing.first()
             {
-                Some(range) => Ask::Part { range: range.clone(), size, validator: validator.clone() },
+                Some(range) => Ask::Part { range: range.clone(), size, validator: Some(validator.clone()) },
                 None => Ask::Whole,
             },
             _ => Ask::Whole,
         };
-        let opened = tokio::select! {
-            opened = source.open(ask) => opened,
+        let asked = async { tokio::try_join!(source.open(ask), source.manifest()) };
+        let asked = tokio::select! {
+            asked = asked => asked,
             () = self.stop.cancelled() => return Err(Break::Stopped),
         };
-        let opened = match opened {
-            Ok(opened) => opened,
+        let (opened, manifest) = match asked {
+            Ok(asked) => asked,
             Err(failed) => return Err(self.given_up(content, failed).await),
         };
         let about = opened.about.clone();
-        let content = self.begin(content, &about, opened.is_part).await?;
+        let mut content = self.begin(content, &about, opened.is_part).await?;
+        let is_checked = manifest.is_some();
+        let values = SharedManifest::default();
+        if is_checked {
+            content.expect(values.clone());
+        }
         let mut plan = match content.about.size {
             Some(size) => Plan::new(content.missing(size)),
             None => Plan::open_ended(),
         };
         let first = plan.next_free().map(|(run, _)| (run, opened));
-        let plan = Arc::new(Mutex::new(plan));
+        let agenda = Arc::new(Agenda::new(plan, is_checked));
 
         let keep_free = self.engine.keep_free();
         let room = move |part: &PartFile, ahead: u64| match part.dir().free()? {
@@ -61,26 +78,29 @@ impl Task {
         };
         let about_part = content.about.clone();
         let ledger = content.ledger();
+        let audience = Audience { agenda: Arc::clone(&agenda), sources: Arc::clone(&self.sources) };
         let (pieces, written) =
-            writer::start(content, room).map_err(|error| disk::failed(&self.path, &error))?;
-        let parts = about.size.zip(about.validator).filter(|_| about.gives_parts);
+            writer::start(content, audience, room).map_err(|error| disk::failed(&self.path, &error))?;
+        let parts = about.size.filter(|_| about.gives_parts);
+        let parts = parts.zip(about.validator.clone().map(Some));
         let count = if parts.is_some() { self.engine.connections() } else { 1 };
-        let mut connections = JoinSet::new();
-        let mut begun = first;
-        for _ in 0..count {
-            let connection = Connection {
-                source: Arc::clone(&source),
-                plan: Arc::clone(&plan),
-                pieces: pieces.clone(),
-                parts: parts.clone(),
-                limits: [Arc::clone(&self.limit), Arc::clone(&self.engine.limit)],
-                whom: self.whom(),
+        let limits = [Arc::clone(&self.limit), Arc::clone(&self.engine.limit)];
+        let mut crew = Crew::new(Arc::clone(&agenda), Arc::clone(&self.sources), pieces, parts, limits);
+        let whom = self.whom();
+        crew.add(&source, &whom, count, first);
+        if let Some(opened) = manifest {
+            let expected = Expected {
+                size: about.size,
+                validator: about.validator,
+                root: self.start.checksum.as_ref().and_then(blake3_of),
+                whom,
             };
-            connections.spawn(connection.work(begun.take()));
+            crew.read_manifest::<S>(opened, expected, values.clone());
         }
-        drop(pieces);
-        let failed = self.watch(&mut connections, &about_part, &ledger).await;
-        self.ended(written, failed, || lock(&plan).is_done()).await
+        let helpers = Helpers { source: &source, values: &values };
+        let failed = self.watch(&mut crew, &about_part, &ledger, helpers).await;
+        drop(crew); // the writer notices
+        self.ended(written, failed, || agenda.is_done()).await
     }
 
     /// Notes what the source says of the file, and makes room for it. Where the whole file comes although only a part
@@ -109,7 +129,7 @@ impl Task {
         let (content, claimed) = begun.await?;
         if !is_part && lost > 0 {
             let why = "the source sent the whole file: it is another one, or it gives no parts".to_owned();
-            self.report(Report::Restarted(self.start.id, lost, why)).await;
+            self.restarted(lost, why).await;
         }
         self.progress(&content.about, &content.ledger(), 0, true).await;
         match claimed {
@@ -119,35 +139,59 @@ impl Task {
     }
 
     /// Tells how far it is until all connections are done; the failure of one, if any.
-    async fn watch(
+    async fn watch<S: Source>(
         &self,
-        connections: &mut JoinSet<Result<(), Failed>>,
+        crew: &mut Crew,
         about: &PartRow,
         ledger: &Ledger,
+        helpers: Helpers<'_, S>,
     ) -> Result<Option<Failed>, Break> {
         let mut tick = tokio::time::interval_at(Instant::now() + limits::FETCH_REPORT, limits::FETCH_REPORT);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut last, mut noted, mut rate) = ((Instant::now(), ledger.bytes()), Instant::now(), 0.0);
         let mut failure: Option<Failed> = None;
+        let (sought, mut found) = mpsc::channel(limits::FETCH_HELPERS);
+        // Until then somebody may answer who has the file, too.
+        let (mut is_alone, mut patience) = (false, None::<Instant>);
         loop {
+            let root = helpers.values.lock().root();
+            if let (Some(root), true) = (root, is_alone) {
+                self.report(Report::Seek(self.start.id, root, sought.clone())).await;
+                (is_alone, patience) = (false, Some(Instant::now() + limits::FETCH_HELP));
+            }
+            let is_waiting = patience.is_some() && !crew.is_at_work() && !crew.agenda.is_done();
             tokio::select! {
-                ended = connections.join_next() => match ended {
+                ended = crew.next_end(), if !is_waiting => match ended {
                     None => return Ok(failure),
-                    Some(Ok(Ok(()))) => {}
-                    // The others go on. If they can't bring all, people are told of the first failure that may pass.
-                    Some(Ok(Err(failed))) => {
-                        failure = failure.filter(|first| first.retry != Retry::Never).or(Some(failed));
+                    Some((Member::Connection(_), Ok(()))) => {}
+                    Some((Member::Manifest, Ok(()))) => {
+                        let left = about.size.unwrap_or_default().saturating_sub(ledger.bytes());
+                        is_alone = failure.is_some() || left >= limits::FETCH_HELPED;
                     }
-                    Some(Err(error)) if error.is_cancelled() => {}
-                    Some(Err(panic)) => {
-                        failure = Some(Failed::new(Kind::InternalError, format_args!("a connection failed: {panic}")));
+                    // The others go on. If they can't bring all, people are told of the first failure that may pass.
+                    Some((Member::Connection(source), Err(failed))) => {
+                        self.sources.bar(source, failed.clone());
+                        failure = failure.filter(|first| first.retry != Retry::Never).or(Some(failed));
+                        is_alone |= patience.is_none();
+                    }
+                    // Nothing that comes could be believed.
+                    Some((Member::Manifest, Err(failed))) => {
+                        crew.dismiss().await;
+                        return Ok(Some(failed));
                     }
                 },
+                Some(way) = found.recv() => {
+                    let label = way.label.clone();
+                    if let Some(helper) = root.and_then(|root| helpers.source.helper(way, root)) {
+                        crew.add_helper(helper, &label);
+                    }
+                }
                 () = self.stop.cancelled() => {
-                    connections.shutdown().await;
+                    crew.dismiss().await;
                     return Err(Break::Stopped);
                 }
                 _ = tick.tick() => {
+                    patience = patience.filter(|until| *until > Instant::now());
                     let (now, bytes) = (Instant::now(), ledger.bytes());
                     let seconds = now.duration_since(last.0).as_secs_f64();
                     if seconds > 0.0 {
@@ -193,7 +237,6 @@ impl Task {
     async fn given_up(self: &Arc<Task>, content: Content, failed: Failed) -> Break {
         let lost = content.ledger().bytes();
         if failed.failure.kind == Kind::Changed && lost > 0 {
-            let id = self.start.id;
             let forgotten = self.blocking(move |task| {
                 content.file().remove().map_err(|e| disk::failed(&task.path, &e))?;
                 Ok(())
@@ -201,7 +244,7 @@ impl Task {
             if let Err(why) = forgotten.await {
                 return why;
             }
-            self.report(Report::Restarted(id, lost, failed.failure.message.clone())).await;
+            self.restarted(lost, failed.failure.message.clone()).await;
         } else {
             self.kept(content).await;
         }
@@ -229,6 +272,11 @@ impl Task {
             );
         }
     }
+}
+
+/// The hash that a checksum names, where it is of that kind.
+fn blake3_of(checksum: &Checksum) -> Option<BlockHash> {
+    checksum.digest().try_into().ok().filter(|_| checksum.algorithm() == Algorithm::Blake3)
 }
 
 /// Claims the disk's space for what is to come, if its size is known.

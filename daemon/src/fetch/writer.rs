@@ -1,17 +1,60 @@
 //! One thread a download that hashes and writes what its connections bring, so that neither keeps them from reading on.
+//! Where blocks are compared with a manifest it says who gave wrong ones, and has those fetched again.
 
-use super::content::Content;
+use super::agenda::Agenda;
+use super::content::{Content, Settled};
+use super::sources::{SourceId, Sources};
 use crate::files::PartFile;
+use crate::hub::orders::Failed;
 use crate::limits;
 use bytes::Bytes;
+use netkit_proto::rpc::code::Kind;
 use std::io;
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// Bytes, and where they belong.
+/// What there is to do for the writer.
 #[derive(Debug)]
-pub(super) struct Piece {
-    pub offset: u64,
-    pub bytes: Bytes,
+pub(super) enum Work {
+    /// Bytes, where they belong, and who gave them.
+    Piece { from: SourceId, offset: u64, bytes: Bytes },
+    /// More of the manifest is there.
+    Compare,
+}
+
+/// Whom the writer tells what it finds.
+#[derive(Clone, Debug)]
+pub(super) struct Audience {
+    pub agenda: Arc<Agenda>,
+    pub sources: Arc<Sources>,
+}
+
+impl Audience {
+    fn tell(&self, content: &mut Content) {
+        for Settled { block, givers, is_right } in content.take_settled() {
+            if is_right {
+                givers.iter().for_each(|&(giver, bytes)| self.sources.credit(giver, bytes));
+                continue;
+            }
+            let range = content.range(block);
+            // Of several that gave parts of it one is wrong, which can't be told; who gives all of it next can.
+            if let [(giver, bytes)] = givers[..]
+                && bytes == range.end - range.start
+            {
+                self.sources.bar(giver, wrong_block(&self.sources.name(giver), block));
+            }
+            self.agenda.refetch(range);
+        }
+        if content.is_proved() {
+            self.agenda.finish();
+        }
+    }
+}
+
+fn wrong_block(whom: &str, block: u64) -> Failed {
+    let why = format!("{whom} gave a block (number {block}) that is not what its hash says");
+    Failed::passing(Kind::Corrupt, why)
+        .hint("its disk or memory may be damaged; what was right is kept, and the rest is asked for again")
 }
 
 /// What the thread gives back at its end.
@@ -23,17 +66,23 @@ pub(super) type Written = (Content, io::Result<()>);
 /// Where the system gives no thread.
 pub(super) fn start(
     mut content: Content,
+    audience: Audience,
     room: impl Fn(&PartFile, u64) -> io::Result<()> + Send + 'static,
-) -> io::Result<(mpsc::Sender<Piece>, oneshot::Receiver<Written>)> {
-    let (pieces, mut queue) = mpsc::channel::<Piece>(limits::FETCH_PIECES);
+) -> io::Result<(mpsc::Sender<Work>, oneshot::Receiver<Written>)> {
+    let (pieces, mut queue) = mpsc::channel::<Work>(limits::FETCH_PIECES);
     let (written, end) = oneshot::channel();
     std::thread::Builder::new().name("fetch-writer".into()).spawn(move || {
         let mut result = Ok(());
-        while let Some(piece) = queue.blocking_recv() {
-            result = content.write(piece.offset, &piece.bytes, &room);
+        audience.tell(&mut content); // nothing may be missing
+        while let Some(work) = queue.blocking_recv() {
+            match work {
+                Work::Piece { from, offset, bytes } => result = content.write(offset, &bytes, from, &room),
+                Work::Compare => content.compare(),
+            }
             if result.is_err() {
                 break;
             }
+            audience.tell(&mut content);
         }
         drop(queue); // connections notice
         let _ = written.send((content, result)); // a download that was given up needs it no more

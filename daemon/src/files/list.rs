@@ -18,17 +18,25 @@ pub struct DirEntry {
     pub kind: Kind,
     /// Its size and times.
     pub stamp: Stamp,
+    /// Its owner may run it.
+    pub is_executable: bool,
     /// It is a link to what the rest says.
     pub is_link: bool,
 }
 
-impl From<&DirEntry> for ListEntry {
-    fn from(entry: &DirEntry) -> ListEntry {
-        let kind = match entry.kind {
+impl From<Kind> for EntryKind {
+    fn from(kind: Kind) -> EntryKind {
+        match kind {
             Kind::Dir => EntryKind::Dir,
             Kind::File => EntryKind::File,
-        };
-        ListEntry::new(&entry.name, kind, Some(entry.stamp.size), Some(entry.stamp.modified_at()))
+        }
+    }
+}
+
+impl From<&DirEntry> for ListEntry {
+    fn from(entry: &DirEntry) -> ListEntry {
+        let (size, modified) = (Some(entry.stamp.size), Some(entry.stamp.modified_at()));
+        ListEntry::new(&entry.name, entry.kind.into(), size, modified)
     }
 }
 
@@ -73,7 +81,8 @@ pub fn list(
                 Err(error) => return Err(error),
             },
         };
-        entries.push(DirEntry { name: name.to_vec(), kind, stamp, is_link });
+        let is_executable = stat.st_mode & 0o100 != 0;
+        entries.push(DirEntry { name: name.to_vec(), kind, stamp, is_executable, is_link });
     }
     entries.sort_by(|a, b| (a.kind == Kind::File, &a.name).cmp(&(b.kind == Kind::File, &b.name)));
     Ok((entries, truncated))

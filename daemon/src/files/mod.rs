@@ -2,12 +2,14 @@
 //! or downloaded; a path leaves its directory nowhere else than here, and here it can't. Knows nothing of sockets.
 
 mod buffers;
+mod hash;
 mod list;
 mod part;
 mod root;
 mod share;
 mod stream;
 mod target;
+mod walk;
 
 pub use buffers::Buffers;
 pub use list::{DirEntry, list};
@@ -17,3 +19,4 @@ pub use root::{Kind, OpenFile, Opened, Stamp};
 pub use share::{Access, Share, Shares};
 pub use stream::FileStream;
 pub use target::{Group, Target, TargetDir};
+pub use walk::{Step, Walk};

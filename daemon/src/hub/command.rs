@@ -2,6 +2,7 @@
 
 use super::commit::Then;
 use super::handle::{Command, Queued, Reply, Route};
+use super::orders::{Failed, ListPeer, Order};
 use super::{Hub, answer, now};
 use crate::store::{Op, StoreError};
 use netkit_proto::rpc::code::Error;
@@ -56,11 +57,25 @@ impl Hub {
                     self.submit_one(op, Then::ShareRemoved(name, reply))?;
                 }
             }
-            Command::DownloadAdd(request, reply) => self.downloads.on_add(now(), *request, reply),
+            Command::DownloadAdd(mut request, peer, reply) => {
+                let peer = peer.map(|peer| self.peers.wanted(now(), &peer)).transpose();
+                if let Some((peer, reply)) = granted(peer, reply) {
+                    request.peer = peer;
+                    self.downloads.on_add(now(), *request, reply);
+                }
+            }
             Command::DownloadChange(id, change, reply) => self.downloads.on_change(now(), id, change, reply),
             Command::DownloadMove(id, place, reply) => self.downloads.on_move(id, place, reply),
             Command::DownloadLimit(limit, reply) => self.downloads.on_limit(limit, reply),
             Command::DownloadShow(id, reply) => answer(reply, self.downloads.show(id)),
+            Command::PeerFiles(peer, path, reply) => {
+                let way =
+                    self.peers.find(&peer).and_then(|id| self.peers.way(id).map_err(Failed::into_error));
+                if let Some((way, reply)) = granted(way, reply) {
+                    let list = Box::new(ListPeer { way, path, reply });
+                    self.downloads.orders.push_back(Order::List(list));
+                }
+            }
             Command::DownloadList(states, skip, reply) => {
                 answer(reply, Ok(self.downloads.list(&states, skip)));
             }

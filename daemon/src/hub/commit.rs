@@ -26,6 +26,7 @@ pub(super) enum Then {
     CursorsListed(u32, Reply<Vec<(CursorRow, bool)>>),
     ShareAdded(Share, Reply<()>),
     ShareRemoved(String, Reply<()>),
+    Kept(Reply<()>),
     Download(Box<Follow>),
     Peer(Box<peers::Follow>),
 }
@@ -176,6 +177,7 @@ impl Hub {
                 self.shares.removed(&name);
                 answer(reply, Ok(()));
             }
+            (Then::Kept(reply), _) => answer(reply, Ok(())),
             (Then::Download(follow), outcome) => {
                 self.downloads.on_committed(now(), Instant::now(), *follow, outcome);
             }
@@ -203,6 +205,7 @@ impl Hub {
                 answer(reply, Err(store_failed(why)));
             }
             Then::CursorsListed(_, reply) => answer(reply, Err(store_failed(why))),
+            Then::Kept(reply) => answer(reply, Err(store_failed(why))),
             Then::Download(follow) => self.downloads.on_failed(now(), *follow, &store_failed(why)),
             Then::Peer(follow) => self.peers.on_failed(*follow, &store_failed(why)),
             Then::Nothing | Then::Received | Then::Settled { .. } => {}

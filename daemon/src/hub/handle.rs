@@ -8,8 +8,10 @@ use crate::limits;
 use crate::store::{CursorRow, LogStats};
 use netkit_proto::chat::plain;
 use netkit_proto::files::checksum::Checksum;
-use netkit_proto::ids::Seq;
+use netkit_proto::files::listing::Listing;
+use netkit_proto::ids::{PeerId, Seq};
 use netkit_proto::name::{CursorName, Key, PeerName};
+use netkit_proto::path::SafePath;
 use netkit_proto::rpc::call::{
     Download, DownloadAdded, DownloadList, DownloadState, Peer, PeerList, Place, RoomList,
 };
@@ -45,8 +47,8 @@ pub enum Command {
     ShareAdd(Share, Reply<()>),
     /// End a share that was added.
     ShareRemove(String, Reply<()>),
-    /// Queue a download; answered when it is committed.
-    DownloadAdd(Box<DownloadRequest>, Reply<DownloadAdded>),
+    /// Queue a download, from the peer that is called so where it is a peer's; answered when it is committed.
+    DownloadAdd(Box<DownloadRequest>, Option<String>, Reply<DownloadAdded>),
     /// Change a download; answered when it has happened.
     DownloadChange(u64, Change, Reply<Download>),
     /// Give a download another place in the queue.
@@ -55,6 +57,8 @@ pub enum Command {
     DownloadLimit(Option<u64>, Reply<()>),
     /// Show a download.
     DownloadShow(u64, Reply<Download>),
+    /// Ask a peer what is in a directory of its shares.
+    PeerFiles(String, SafePath, Reply<Listing>),
     /// Show downloads in these states, so many left out.
     DownloadList(Vec<DownloadState>, u64, Reply<DownloadList>),
     /// Something about peers or rooms.
@@ -133,6 +137,8 @@ pub struct DownloadRequest {
     pub uid: u32,
     /// Where it comes from; it can be read.
     pub source: String,
+    /// The peer that this names.
+    pub peer: Option<PeerId>,
     /// Where it goes.
     pub target: Target,
     /// Another name will not do.

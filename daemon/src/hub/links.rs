@@ -3,6 +3,7 @@
 
 pub use netkit_proto::chat::frame::{Hello, RefusalCode, Say};
 
+use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::ids::{Epoch, PeerId};
 use netkit_proto::name::PeerName;
 use std::net::SocketAddr;
@@ -50,6 +51,10 @@ pub enum LinkOrder {
     Stored(LinkId, u64),
     /// Tell that a message is not taken.
     Refused(LinkId, u64, RefusalCode),
+    /// Ask whether the peer has a file of this content for us.
+    Have(LinkId, BlockHash),
+    /// Tell whether what the peer seeks is here.
+    Has(LinkId, BlockHash, bool),
     /// End a link.
     Close(LinkId, Parting),
 }
@@ -78,6 +83,10 @@ pub enum LinkReport {
     Stored(LinkId, u64),
     /// It does not take a message.
     Refused(LinkId, u64, RefusalCode),
+    /// It asks whether a file of this content is here.
+    Have(LinkId, BlockHash),
+    /// It has a file of this content for us.
+    Has(LinkId, BlockHash),
     /// How long an answer takes, and where the peer is now; told now and then.
     Pulse(LinkId, Duration, SocketAddr),
     /// A link ended: why.

@@ -5,6 +5,7 @@
 mod chat;
 mod command;
 mod commit;
+pub mod content;
 mod conversations;
 mod cursors;
 mod downloads;
@@ -15,12 +16,14 @@ pub mod orders;
 mod outbox;
 mod peers;
 mod shares;
+pub mod trust;
 
 use crate::config::Config;
 use crate::files::Shares;
 use crate::limits;
 use crate::store::{Completion, Loaded, Op, Order, Retention, StoreError, Writer};
 use commit::{Job, Then};
+use content::{ContentReport, Sought};
 use feed::Feed;
 use handle::{ChatInput, Command, Datagram, HubHandle, Reply, Snapshot};
 use netkit_proto::ids::PeerId;
@@ -48,8 +51,11 @@ pub struct Hub {
     link_reports: mpsc::Receiver<links::LinkReport>,
     link_orders: mpsc::Sender<links::LinkOrder>,
     sightings: mpsc::Receiver<links::Sighting>,
+    content_reports: mpsc::Receiver<ContentReport>,
+    sought: mpsc::Sender<Sought>,
     feed: Arc<Feed>,
     published: watch::Sender<Snapshot>,
+    trust: watch::Sender<Arc<trust::TrustView>>,
 
     snapshot: Snapshot,
     chat: chat::Chat,
@@ -86,6 +92,10 @@ pub struct Ends {
     pub introduction: watch::Receiver<links::Introduction>,
     /// For discovery: who announces itself.
     pub sightings: mpsc::Sender<links::Sighting>,
+    /// For the file port: what it tells of content.
+    pub content_reports: mpsc::Sender<ContentReport>,
+    /// For the file port: what peers seek.
+    pub sought: mpsc::Receiver<Sought>,
     /// For the download engine: the most bytes a second in all.
     pub download_limit: watch::Receiver<u64>,
     /// For whoever follows the log.
@@ -94,6 +104,8 @@ pub struct Ends {
     pub snapshot: watch::Receiver<Snapshot>,
     /// For whoever serves or lists them.
     pub shares: watch::Receiver<Arc<Shares>>,
+    /// For the file port: who may see which of them.
+    pub trust: watch::Receiver<Arc<trust::TrustView>>,
 }
 
 /// How events name a plain peer.
@@ -131,9 +143,12 @@ impl Hub {
         let (link_order_sender, link_orders) = mpsc::channel(limits::LINK_ORDERS);
         let (link_report_sender, link_reports) = mpsc::channel(limits::LINK_ORDERS);
         let (sighting_sender, sightings) = mpsc::channel(limits::LINK_ORDERS);
+        let (content_report_sender, content_reports) = mpsc::channel(limits::SOUGHT);
+        let (sought_sender, sought) = mpsc::channel(limits::SOUGHT);
         let loaded_peers = std::mem::take(&mut loaded.peers);
         let (peers, introduction) =
             peers::Peers::new(me, introduction, loaded_peers, &config.borrow(), Instant::now());
+        let (trust_sender, trust) = watch::channel(Arc::new(peers.trust_view()));
         let limit = config.borrow().downloads.limit;
         let (downloads, download_limit) =
             downloads::Downloads::new(std::mem::take(&mut loaded.downloads), limit, now(), Instant::now());
@@ -153,10 +168,13 @@ impl Hub {
             link_reports: link_report_sender,
             introduction,
             sightings: sighting_sender,
+            content_reports: content_report_sender,
+            sought,
             download_limit,
             feed: Arc::clone(&feed),
             snapshot: snapshots,
             shares: published_shares,
+            trust,
         };
         let hub = Hub {
             config,
@@ -170,8 +188,11 @@ impl Hub {
             link_reports,
             link_orders: link_order_sender,
             sightings,
+            content_reports,
+            sought: sought_sender,
             feed,
             published,
+            trust: trust_sender,
             snapshot,
             chat,
             leases: cursors::Leases::default(),
@@ -193,7 +214,7 @@ impl Hub {
         let mut tick = tokio::time::interval(limits::HUB_TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut sessions_gone, mut chat_gone, mut fetch_gone) = (false, false, false);
-        let (mut links_gone, mut discovery_gone) = (false, false);
+        let (mut links_gone, mut discovery_gone, mut content_gone) = (false, false, false);
         loop {
             self.hand_over_datagrams(now());
             self.turn_downloads(!sessions_gone)?;
@@ -230,6 +251,10 @@ impl Hub {
                 sighting = self.sightings.recv(), if room && !discovery_gone => match sighting {
                     Some(sighting) => self.peers.on_sighting(now(), Instant::now(), sighting),
                     None => discovery_gone = true,
+                },
+                report = self.content_reports.recv(), if room && !content_gone => match report {
+                    Some(report) => self.on_content(report)?,
+                    None => content_gone = true,
                 },
                 _ = tick.tick(), if !ended => self.on_tick()?,
                 Ok(()) = self.config.changed(), if !ended => self.on_config()?,
@@ -291,6 +316,16 @@ impl Hub {
 
     fn on_report(&mut self, report: orders::Report) {
         let jitter = std::hash::RandomState::new().hash_one(0);
+        let report = match report {
+            orders::Report::Seek(id, hash, found) => {
+                return self.peers.seek(self.downloads.peer_of(id), hash, found);
+            }
+            orders::Report::Ended(id, orders::End::Failed(failed)) => {
+                let peer = self.downloads.peer_of(id);
+                orders::Report::Ended(id, orders::End::Failed(self.peers.judged(peer, failed)))
+            }
+            other => other,
+        };
         self.downloads.on_report(now(), Instant::now(), jitter, report);
     }
 
@@ -308,8 +343,13 @@ impl Hub {
         // Where there is no room the next report, or the next tick, comes back to it.
         while !self.downloads.orders.is_empty()
             && let Ok(permit) = self.orders.try_reserve()
-            && let Some(order) = self.downloads.orders.pop_front()
+            && let Some(mut order) = self.downloads.orders.pop_front()
         {
+            if let orders::Order::Start(start) = &mut order
+                && let Some(peer) = self.downloads.peer_of(start.id)
+            {
+                start.way = Some(self.peers.way(peer));
+            }
             permit.send(order);
         }
         Ok(())
@@ -317,8 +357,12 @@ impl Hub {
 
     /// Has committed what is to be committed of peers, and gives the chat port as much to do as it takes.
     fn turn_peers(&mut self) -> Result<(), StoreError> {
+        self.pass_on_sought();
         let steps = std::mem::take(&mut self.peers.steps);
         self.submit_steps(steps, Then::Peer)?;
+        for peer in std::mem::take(&mut self.peers.arrived) {
+            self.downloads.on_peer(Instant::now(), peer);
+        }
         while !self.peers.orders.is_empty()
             && let Ok(permit) = self.link_orders.try_reserve()
             && let Some(order) = self.peers.orders.pop_front()
@@ -332,6 +376,9 @@ impl Hub {
         self.snapshot.queued = self.chat.outbox.len() as u64;
         self.snapshot.peers = self.peers.counts();
         self.snapshot.downloads = self.downloads.counts();
+        if std::mem::take(&mut self.peers.is_trust_changed) {
+            self.trust.send_replace(Arc::new(self.peers.trust_view()));
+        }
         if *self.published.borrow() != self.snapshot {
             self.published.send_replace(self.snapshot.clone());
         }

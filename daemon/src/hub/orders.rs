@@ -2,15 +2,20 @@
 
 pub use crate::store::{BlockRow, PartRow};
 
+use super::handle::Reply;
 use crate::files::{Naming, Target};
 use netkit_proto::files::checksum::Checksum;
+use netkit_proto::files::listing::Listing;
 use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::files::source::Source;
-use netkit_proto::rpc::call::Failure;
-use netkit_proto::rpc::code::Kind;
+use netkit_proto::ids::PeerId;
+use netkit_proto::path::SafePath;
+use netkit_proto::rpc::call::{DownloadSource, Failure};
+use netkit_proto::rpc::code::{Error, Kind};
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// What the engine is to do.
 #[derive(Debug)]
@@ -19,6 +24,19 @@ pub enum Order {
     Start(Box<Start>),
     /// Delete what came of a download that does not run; ends with [`Report::Discarded`].
     Discard(u64, Target),
+    /// Ask a peer what is in a directory.
+    List(Box<ListPeer>),
+}
+
+/// What a peer is asked to list.
+#[derive(Debug)]
+pub struct ListPeer {
+    /// The way to it.
+    pub way: Way,
+    /// The share and the path in that; the shares themselves.
+    pub path: SafePath,
+    /// Who waits for it.
+    pub reply: Reply<Listing>,
 }
 
 /// A download that has its turn.
@@ -28,6 +46,8 @@ pub struct Start {
     pub id: u64,
     /// Where it comes from.
     pub source: Source,
+    /// Of a peer: the way to it.
+    pub way: Option<Result<Way, Failed>>,
     /// Where it goes.
     pub target: Target,
     /// Which names it may get.
@@ -36,8 +56,21 @@ pub struct Start {
     pub checksum: Option<Checksum>,
     /// What its part file held when that was noted last.
     pub part: Option<(PartRow, Vec<BlockRow>)>,
+    /// Who its bytes came from before.
+    pub sources: Vec<DownloadSource>,
     /// What holds for it at present.
     pub control: watch::Receiver<Control>,
+}
+
+/// The way to a peer's files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Who must be there.
+    pub id: PeerId,
+    /// What it is called here.
+    pub label: String,
+    /// Where its file port may be, the likeliest first.
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// What holds for a running download.
@@ -54,6 +87,10 @@ pub struct Control {
 pub enum Report {
     /// How far a download is; `save`: what to note of its part file, blocks that were noted before left out.
     Progress(u64, Progress, Option<(PartRow, Vec<BlockRow>)>),
+    /// Who its bytes came from so far.
+    Sources(u64, Vec<DownloadSource>),
+    /// Who else has the file of this hash is to be found: each that has is sent there, and at most so many as that holds.
+    Seek(u64, BlockHash, mpsc::Sender<Way>),
     /// What came of a download is of no use; the bytes that are lost and why.
     Restarted(u64, u64, String),
     /// All bytes are there. Once that is committed the file is checked and gets its name.
@@ -117,6 +154,8 @@ pub enum Retry {
     Later,
     /// The source says that it passes after this time.
     After(Duration),
+    /// The peer is away: it is tried until that is back, however long that takes.
+    Away,
 }
 
 impl Failed {
@@ -129,6 +168,17 @@ impl Failed {
     /// A failure that may pass.
     pub fn passing(kind: Kind, message: impl fmt::Display) -> Failed {
         Failed { retry: Retry::Later, ..Failed::new(kind, message) }
+    }
+
+    /// The same for somebody who asked.
+    #[must_use]
+    pub fn into_error(self) -> Error {
+        let Failure { kind, message, hint } = self.failure;
+        let error = Error::new(kind, message);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
     }
 
     /// The same with what to do about it.

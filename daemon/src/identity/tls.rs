@@ -10,7 +10,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{NoServerSessionStorage, ParsedCertificate};
+use rustls::server::{NoClientAuth, NoServerSessionStorage, ParsedCertificate};
 use rustls::sign::SingleCertAndKey;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
@@ -42,10 +42,25 @@ pub fn peer_id(certificate: &CertificateDer<'_>) -> Result<PeerId, Error> {
 /// # Errors
 /// None that are known.
 pub fn server_config(identity: &Identity, alpn: &[u8]) -> Result<ServerConfig, Error> {
-    let provider = provider();
-    let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+    serving(identity, alpn, Arc::new(AnyPeer(provider())))
+}
+
+/// For whoever may be dialled by programs that know nothing of netkit: they are asked for nothing.
+///
+/// # Errors
+/// None that are known.
+pub fn public_server_config(identity: &Identity, alpn: &[u8]) -> Result<ServerConfig, Error> {
+    serving(identity, alpn, Arc::new(NoClientAuth))
+}
+
+fn serving(
+    identity: &Identity,
+    alpn: &[u8],
+    callers: Arc<dyn ClientCertVerifier>,
+) -> Result<ServerConfig, Error> {
+    let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
-        .with_client_cert_verifier(Arc::new(AnyPeer(provider)))
+        .with_client_cert_verifier(callers)
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key())));
     config.alpn_protocols = vec![alpn.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});

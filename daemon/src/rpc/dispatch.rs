@@ -31,7 +31,8 @@ pub(super) trait Methods {
 /// The answer to a line, if it needs one: notifications are not answered.
 pub(super) enum Answer {
     Now(Option<String>),
-    Later(Later<Option<String>>),
+    /// The answer of so many calls.
+    Later(usize, Later<Option<String>>),
     /// See [`Started::Large`].
     Large(Later<Option<String>>),
 }
@@ -42,7 +43,7 @@ pub(super) async fn answer_line(methods: &mut impl Methods, line: &[u8]) -> Answ
         Message::Single(entry) => match start(methods, entry).await {
             (id, Started::Done(outcome)) => Answer::Now(write_single(id.as_deref(), outcome)),
             (id, Started::Later(later)) => {
-                Answer::Later(Box::pin(async move { write_single(id.as_deref(), later.await) }))
+                Answer::Later(1, Box::pin(async move { write_single(id.as_deref(), later.await) }))
             }
             (id, Started::Large(later)) => {
                 Answer::Large(Box::pin(async move { write_single(id.as_deref(), later.await) }))
@@ -56,7 +57,14 @@ pub(super) async fn answer_line(methods: &mut impl Methods, line: &[u8]) -> Answ
             if calls.iter().all(|(_, started)| matches!(started, Started::Done(_))) {
                 return Answer::Now(answer_batch(calls).await); // nothing to wait for
             }
-            Answer::Large(Box::pin(answer_batch(calls)))
+            // What was done already, a subscription for one, is told before anything that follows from it.
+            let is_small = |started: &Started| matches!(started, Started::Later(_) | Started::Done(Err(_)));
+            match calls.len() {
+                count if calls.iter().all(|(_, started)| is_small(started)) => {
+                    Answer::Later(count, Box::pin(answer_batch(calls)))
+                }
+                _ => Answer::Large(Box::pin(answer_batch(calls))),
+            }
         }
     }
 }
@@ -166,7 +174,7 @@ mod tests {
     async fn answer(line: &str) -> Option<Value> {
         let answer = match answer_line(&mut Examples, line.as_bytes()).await {
             Answer::Now(answer) => answer,
-            Answer::Later(answer) | Answer::Large(answer) => answer.await,
+            Answer::Later(_, answer) | Answer::Large(answer) => answer.await,
         };
         answer.map(|text| serde_json::from_str(&text).unwrap())
     }
@@ -223,6 +231,17 @@ mod tests {
         for (line, expected) in examples {
             assert_eq!(answer(line).await.map(comparable), expected, "{line}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_batch_holds_up_later_lines_only_where_something_was_done_at_once() {
+        let sum = r#"{"jsonrpc":"2.0","method":"sum","params":[1],"id":1}"#;
+        let unknown = r#"{"jsonrpc":"2.0","method":"none","id":2}"#;
+        let done = r#"{"jsonrpc":"2.0","method":"get_data","id":3}"#;
+        let small = answer_line(&mut Examples, format!("[{sum},{unknown},{sum}]").as_bytes()).await;
+        assert!(matches!(small, Answer::Later(3, _)));
+        let first = answer_line(&mut Examples, format!("[{sum},{done}]").as_bytes()).await;
+        assert!(matches!(first, Answer::Large(_)));
     }
 
     #[test]

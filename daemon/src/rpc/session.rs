@@ -26,7 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 /// What a session waited for.
 enum Finished {
-    Call(Option<String>),
+    /// So many calls, answered on one line.
+    Calls(usize, Option<String>),
     LargeCall(Option<String>),
     Read(Result<CaughtUp, StoreError>),
 }
@@ -151,9 +152,9 @@ impl Connection {
             };
             match answer {
                 Answer::Now(text) => self.push(text),
-                Answer::Later(later) => {
-                    self.calls += 1;
-                    self.work.spawn(async move { Finished::Call(later.await) });
+                Answer::Later(calls, later) => {
+                    self.calls += calls;
+                    self.work.spawn(async move { Finished::Calls(calls, later.await) });
                 }
                 Answer::Large(later) => {
                     self.large = true;
@@ -196,8 +197,8 @@ impl Connection {
 
     fn on_finished(&mut self, finished: Result<Finished, tokio::task::JoinError>) -> io::Result<()> {
         match finished.map_err(io::Error::other)? {
-            Finished::Call(text) => {
-                self.calls -= 1;
+            Finished::Calls(calls, text) => {
+                self.calls -= calls;
                 self.push(text);
             }
             Finished::LargeCall(text) => {

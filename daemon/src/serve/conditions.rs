@@ -3,7 +3,7 @@
 
 use crate::files::Stamp;
 use http_range_header::{EndPosition, StartPosition};
-use hyper::header::{HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
+use hyper::header::{HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +14,8 @@ pub(super) enum Verdict {
     Whole,
     /// These bytes: 206.
     Part(Range<u64>),
+    /// It is not what the client wants any more: 412.
+    Changed,
     /// The client has it: 304.
     NotModified,
     /// There are no such bytes: 416.
@@ -33,18 +35,34 @@ pub(super) fn last_modified(stamp: &Stamp) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(253_402_300_799)) // the year 9999 ends there
 }
 
-/// What a request for a file is answered.
-pub(super) fn judge(headers: &HeaderMap, stamp: &Stamp) -> Verdict {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// What the validators of a request say of a file: nothing, [`Verdict::Changed`] or [`Verdict::NotModified`].
+pub(super) fn judge_validators(headers: &HeaderMap, stamp: &Stamp) -> Option<Verdict> {
+    let text = |name| text(headers, name);
     let (tag, modified) = (etag(stamp), last_modified(stamp));
+    if text(IF_MATCH).is_some_and(|tags| tags.trim() != "*" && tags.split(',').all(|t| t.trim() != tag)) {
+        return Some(Verdict::Changed);
+    }
     match (text(IF_NONE_MATCH), text(IF_MODIFIED_SINCE)) {
         (Some(tags), _) if tags.trim() == "*" || tags.split(',').any(|t| weakly(t) == tag) => {
-            return Verdict::NotModified;
+            Some(Verdict::NotModified)
         }
         (None, Some(date)) if httpdate::parse_http_date(date).is_ok_and(|date| modified <= date) => {
-            return Verdict::NotModified;
+            Some(Verdict::NotModified)
         }
-        _ => {}
+        _ => None,
+    }
+}
+
+/// What a request for a file is answered.
+pub(super) fn judge(headers: &HeaderMap, stamp: &Stamp) -> Verdict {
+    let text = |name| text(headers, name);
+    let (tag, modified) = (etag(stamp), last_modified(stamp));
+    if let Some(verdict) = judge_validators(headers, stamp) {
+        return verdict;
     }
     let Some(range) = text(RANGE) else { return Verdict::Whole };
     let fresh = text(IF_RANGE).is_none_or(|validator| {
@@ -124,6 +142,12 @@ mod tests {
         let date = httpdate::fmt_http_date(last_modified(&STAMP));
         let range = (RANGE, "bytes=0-9");
         for (headers, expected) in [
+            (vec![(IF_MATCH, tag.as_str())], Verdict::Whole),
+            (vec![(IF_MATCH, "*")], Verdict::Whole),
+            (vec![(IF_MATCH, "\"other\"")], Verdict::Changed),
+            (vec![(IF_MATCH, "W/\"weak\"")], Verdict::Changed),
+            (vec![(IF_MATCH, "\"other\""), (IF_NONE_MATCH, tag.as_str())], Verdict::Changed),
+            (vec![(IF_MATCH, tag.as_str()), range.clone()], Verdict::Part(0..10)),
             (vec![(IF_NONE_MATCH, tag.as_str())], Verdict::NotModified),
             (vec![(IF_NONE_MATCH, "*")], Verdict::NotModified),
             (vec![(IF_NONE_MATCH, "\"other\"")], Verdict::Whole),
@@ -137,6 +161,10 @@ mod tests {
         ] {
             assert_eq!(verdict(&headers), expected, "{headers:?}");
         }
+        let weak = format!("W/{tag}");
+        assert_eq!(verdict(&[(IF_MATCH, weak.as_str())]), Verdict::Changed, "compared strongly");
+        let several = format!("\"x\", {tag}");
+        assert_eq!(verdict(&[(IF_MATCH, several.as_str())]), Verdict::Whole);
         let weak = format!("\"x\", W/{tag}");
         assert_eq!(verdict(&[(IF_NONE_MATCH, weak.as_str())]), Verdict::NotModified);
     }

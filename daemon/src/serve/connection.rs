@@ -2,6 +2,7 @@
 //! deadline; what a client may hold while it is silent is next to nothing.
 
 use super::bare;
+use super::caller::Caller;
 use super::http;
 use super::permits::Waiting;
 use super::site::Site;
@@ -16,7 +17,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Counts a connection while it is open.
 struct Open<'a>(&'a FileCounters);
@@ -31,6 +32,7 @@ impl Drop for Open<'_> {
 #[derive(Debug, PartialEq, Eq)]
 enum Face {
     Http,
+    Tls,
     /// The name that was asked for.
     Bare(Vec<u8>),
 }
@@ -69,20 +71,45 @@ async fn serve(stream: TcpStream, from: IpAddr, site: &Arc<Site>) -> io::Result<
     let face = face(&mut stream, &mut first, is_there).await?;
     let face = face.filter(|face| match face {
         Face::Http => config.files.http,
+        Face::Tls => true, // for netkit boxes; others are told apart by what they offer
         Face::Bare(_) => config.files.plain,
     });
     let Some(face) = face else {
         return Ok(()); // a language that is not spoken here
     };
+    let stream_reset = stream.reset();
     match face {
         Face::Http if first.starts_with(b"PRI") => {
             stream.write_all(http::NOT_HTTP_2).await?;
             stream.finish().await;
             Ok(())
         }
-        Face::Http => http::serve(stream.rewound(first), from, Arc::clone(site)).await,
+        Face::Http => {
+            let (stream, reset) = (stream.rewound(first), stream_reset);
+            let stream = http::serve(stream, reset.clone(), Caller::new(from, None), site).await?;
+            if !reset.is_set() {
+                stream.finish().await;
+            }
+            Ok(())
+        }
+        Face::Tls => encrypted(stream.rewound(first), from, config.files.http, site).await,
         Face::Bare(name) => bare::serve(stream, &name, site).await,
     }
+}
+
+/// Serves HTTP within TLS.
+async fn encrypted(stream: Stream, from: IpAddr, lets_others: bool, site: &Arc<Site>) -> io::Result<()> {
+    let reset = stream.reset();
+    let (mut stream, peer) = timeout(limits::REQUEST_HEAD, site.tls.accept(stream, lets_others)).await??;
+    let open = usize::try_from(site.counters.open.load(Relaxed)).unwrap_or(usize::MAX);
+    let share = (limits::TLS_BUDGET / open.max(1)).clamp(limits::TLS_SMALLEST, limits::TLS_LARGEST);
+    stream.get_mut().1.set_buffer_limit(Some(share));
+    let caller = Caller::new(from, peer);
+    let mut stream = http::serve(stream, reset.clone(), caller, site).await?;
+    if !reset.is_set() && stream.shutdown().await.is_ok() {
+        stream.into_inner().0.finish().await;
+    }
+    Ok(())
 }
 
 /// Waits for the first bytes, which may take long while the tutorial's clients are served.
@@ -115,7 +142,8 @@ async fn face<F: Future<Output = bool>>(
                 first.truncate(len);
                 return Ok(Some(Face::Bare(std::mem::take(first))));
             }
-            Start::Tls | Start::TooLong | Start::Silent => return Ok(None),
+            Start::Tls => return Ok(Some(Face::Tls)),
+            Start::TooLong | Start::Silent => return Ok(None),
             Start::Undecided => Duration::MAX,
             Start::Name if is_there(first.clone()).await => limits::KNOWN_NAME_PAUSE,
             Start::Name => limits::NAME_PAUSE,
@@ -180,7 +208,7 @@ mod tests {
             (bare(b"there"), limits::KNOWN_NAME_PAUSE),
             "what is there is not long waited for"
         );
-        let (face, _) = spoken(&[(0, b"there"), (5, b"fore")], false).await;
+        let (face, _) = spoken(&[(0, b"there"), (4, b"fore")], false).await;
         assert_eq!(face, bare(b"therefore"));
         let (face, took) = spoken(&[(400_000, b"late")], false).await;
         assert_eq!((face, took), (None, limits::SILENCE));
@@ -201,7 +229,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_no_request_is_not_waited_for() {
-        assert_eq!(spoken(&[(0, b"\x16\x03\x01\x02")], false).await, (None, Duration::ZERO));
+        assert_eq!(spoken(&[(0, b"\x16\x03\x01\x02")], false).await, (Some(Face::Tls), Duration::ZERO));
         assert_eq!(spoken(&[(0, &[b'x'; 5000])], false).await, (None, Duration::ZERO));
         assert_eq!(spoken(&[], true).await, (None, Duration::ZERO));
         // A name that drips for ever ends at the deadline.

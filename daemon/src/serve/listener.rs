@@ -1,5 +1,6 @@
 //! Accepts connections to the file port and hands each to a task of its own.
 
+use super::blob;
 use super::connection;
 use super::site::{Ends, Site};
 use crate::limits;
@@ -40,8 +41,16 @@ impl FilePort {
     /// Where the listener can't be used.
     pub async fn run(self, ends: Ends, stop: CancellationToken) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let site = Arc::new(Site::new(ends));
+        let (site, sought) = Site::new(ends).map_err(io::Error::other)?;
+        let site = Arc::new(site);
         let tracker = TaskTracker::new();
+        let (for_peers, until) = (Arc::clone(&site), stop.clone());
+        tracker.spawn(async move {
+            tokio::select! {
+                () = until.cancelled() => {}
+                () = blob::answer_peers(for_peers, sought) => {}
+            }
+        });
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,

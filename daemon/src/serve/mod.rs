@@ -3,17 +3,25 @@
 //! its own: a crowd of downloads delays neither chat nor control.
 
 mod bare;
+mod blob;
 mod body;
+mod caller;
 mod conditions;
 mod connection;
+mod file;
+mod hashing;
 mod http;
 mod listener;
+mod manifest;
 mod pages;
 mod permits;
+mod pieces;
 mod site;
 mod stream;
 mod tar;
 mod target;
+mod tls;
+mod tree;
 
 pub use listener::FilePort;
 pub use site::Ends;

@@ -10,6 +10,7 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::response::Builder;
 use hyper::{Response, StatusCode, Uri};
 use netkit_proto::files::listing::{EntryKind, ListEntry, Listing, percent_encoded};
+use netkit_proto::files::manifest::{BlockHash, to_hex};
 use netkit_proto::name::PeerName;
 use netkit_proto::path::SafePath;
 
@@ -94,12 +95,24 @@ pub(super) fn shares<'a>(
     listing(headers, node.as_str(), false, &Listing { entries, truncated: false })
 }
 
+/// Whether JSON is asked for.
+pub(super) fn is_for_programs(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accept.contains("application/json")
+}
+
+/// All that is beneath a directory.
+pub(super) fn tree(body: Body) -> Response<Body> {
+    built(Response::builder().header(header::CONTENT_TYPE, super::tree::CONTENT_TYPE), body)
+}
+
 /// A directory in a share.
 pub(super) fn directory(
     headers: &HeaderMap,
     share: &str,
     path: &SafePath,
     entries: &[DirEntry],
+    known: &[Option<BlockHash>],
     truncated: bool,
 ) -> Response<Body> {
     let title = format!("{share}/{}", String::from_utf8_lossy(path.as_bytes()));
@@ -109,17 +122,19 @@ pub(super) fn directory(
         room = room.saturating_sub(entry.name.len());
         fits
     };
-    let shown: Vec<ListEntry> = entries.iter().take_while(fits).map(ListEntry::from).collect();
+    let mut shown: Vec<ListEntry> = entries.iter().take_while(fits).map(ListEntry::from).collect();
+    for (entry, hash) in shown.iter_mut().zip(known).filter(|(entry, _)| entry.kind == EntryKind::File) {
+        entry.blake3 = hash.as_ref().map(to_hex);
+    }
     let truncated = truncated || shown.len() < entries.len();
     listing(headers, title.trim_end_matches('/'), true, &Listing { entries: shown, truncated })
 }
 
 /// JSON for who asks for it, else a page.
 fn listing(headers: &HeaderMap, title: &str, in_share: bool, listing: &Listing) -> Response<Body> {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let response =
         Response::builder().header(header::VARY, "Accept").header(header::CACHE_CONTROL, "no-cache");
-    if accept.contains("application/json") {
+    if is_for_programs(headers) {
         return built(response.header(header::CONTENT_TYPE, "application/json"), listing.to_json().into());
     }
     let rows = listing.entries.iter().map(Row::new).collect();

@@ -49,6 +49,11 @@ impl Reset {
     pub(super) fn clear(&self) {
         self.0.store(false, Relaxed);
     }
+
+    /// Whether something is not well.
+    pub(super) fn is_set(&self) -> bool {
+        self.0.load(Relaxed)
+    }
 }
 
 impl Stream {
@@ -102,13 +107,6 @@ impl Stream {
         let mut rest = [0; 1024];
         let drained = async { while matches!(self.io.read(&mut rest).await, Ok(read) if read > 0) {} };
         let _ = tokio::time::timeout(limits::LINGER, drained).await; // it had its time
-    }
-
-    /// Ends an HTTP connection: well, unless a body broke off.
-    pub(super) async fn finish_unless_reset(self) {
-        if !self.reset.0.load(Relaxed) {
-            self.finish().await;
-        }
     }
 
     /// Lets others have their turn after so many bytes: a client that takes all at once would else be sent its whole

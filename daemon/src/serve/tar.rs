@@ -1,58 +1,114 @@
-//! A directory as a tar archive, made while it is sent: a thread walks the directory and writes, bounded pieces go to
-//! the client as it takes them. Links are left out; what changes while it is read breaks the archive off.
+//! A directory as a tar archive, made while it is sent: all of it, or the small files in it, each with its hash. Links are
+//! left out; what changes while it is read breaks the archive off.
 
 use super::body::{Body, Counting};
 use super::pages;
-use super::site::Site;
-use crate::files::{Kind, Opened, Share, list};
+use super::permits::Permit;
+use super::pieces::{self, Pieces};
+use super::target::Small;
+use crate::files::{Kind, OpenFile, Opened, Share, Step, Walk, list};
 use crate::limits;
-use bytes::Bytes;
 use hyper::Response;
 use hyper::header;
+use netkit_proto::files::manifest::to_hex;
 use netkit_proto::path::SafePath;
 use std::ffi::OsStr;
-use std::io::{self, Write};
-use std::net::IpAddr;
+use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use tar::{Builder, EntryType, Header};
-use tokio::sync::mpsc;
 
-/// Bytes handed over at once.
-const PIECE: usize = 128 << 10;
+const SECOND: i128 = 1_000_000_000;
 
-/// An archive of `path`; `None` while too many are made, or too many for this client.
+/// The record of pax that has a file's hash in hexadecimal digits.
+const HASH: &str = "NETKIT.blake3";
+
+/// An archive of `path`.
 pub(super) fn respond(
-    site: &Arc<Site>,
-    from: IpAddr,
+    permit: Permit,
     share: Arc<Share>,
     path: SafePath,
+    small: Option<Small>,
     counting: Counting,
     only_head: bool,
-) -> Option<Response<Body>> {
-    let permit = site.archives.take(from)?;
+) -> Response<Body> {
     let name = String::from_utf8_lossy(path.file_name().unwrap_or(share.name.as_bytes())).into_owned();
     let response = Response::builder()
         .header(header::CONTENT_TYPE, "application/x-tar")
         .header(header::CONTENT_DISPOSITION, pages::disposition("attachment", &format!("{name}.tar")));
     if only_head {
-        return Some(pages::built(response, Body::empty()));
+        return pages::built(response, Body::empty());
     }
-    let (pieces, sending) = mpsc::channel(2);
-    tokio::task::spawn_blocking(move || {
-        let _permit = permit;
-        let mut archive = Builder::new(Pieces { pieces: pieces.clone(), piece: Vec::with_capacity(PIECE) });
-        let written = add_directory(&mut archive, &share, &path, name.as_bytes(), 0)
-            .and_then(|()| archive.into_inner()?.flush());
-        let _ = pieces.blocking_send(written.map(|()| None)); // the client may have left
+    let body = pieces::written(permit, counting, move |pieces| {
+        let mut archive = Builder::new(pieces);
+        match small {
+            Some(small) => add_small(&mut archive, share, path, small)?,
+            None => add_directory(&mut archive, &share, &path, name.as_bytes(), 0)?,
+        }
+        archive.into_inner().map(|_| ())
     });
-    Some(pages::built(response, Body::Archive(sending, counting)))
+    pages::built(response, body)
+}
+
+/// Adds the small files beneath the directory, named from it on: each with its hash, and with the time of its last change to
+/// the nanosecond, which only records of pax have room for.
+fn add_small(
+    archive: &mut Builder<&mut Pieces>,
+    share: Arc<Share>,
+    path: SafePath,
+    Small { most, after }: Small,
+) -> io::Result<()> {
+    let mut walk = Walk::new(Arc::clone(&share), path, after)?;
+    while let Some(step) = walk.next() {
+        let (path, entry) = match step? {
+            Step::Entry(path, entry) => (path, entry),
+            Step::LeftOut => return Err(io::Error::other("more than an archive is made of")),
+        };
+        if entry.kind != Kind::File || entry.stamp.size > most {
+            continue;
+        }
+        let Some(file) = open_file(&share, &path)?.filter(|file| file.stamp.size <= most) else { continue };
+        let (stamp, mode) = (file.stamp, mode(file.is_executable));
+        let mut content = Vec::with_capacity(usize::try_from(stamp.size).unwrap_or(0));
+        file.into_reader().read_to_end(&mut content)?;
+        let (time, hash) = (decimal(stamp.modified), to_hex(blake3::hash(&content).as_bytes()));
+        archive.append_pax_extensions([("mtime", time.as_bytes()), (HASH, hash.as_bytes())])?;
+        let seconds = u64::try_from(stamp.modified / SECOND).unwrap_or(0);
+        let mut header = header_of(EntryType::Regular, mode, stamp.size, seconds);
+        archive.append_data(
+            &mut header,
+            Path::new(OsStr::from_bytes(walk.relative(&path))),
+            content.as_slice(),
+        )?;
+    }
+    Ok(())
+}
+
+/// A file that may be there; an error where it is and can't be read, since left out it would not be missed.
+fn open_file(share: &Share, path: &SafePath) -> io::Result<Option<OpenFile>> {
+    match share.open(path) {
+        Ok(Opened::File(file)) => Ok(Some(file)),
+        Ok(Opened::Dir(_)) => Ok(None), // it was a file a moment ago
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn mode(is_executable: bool) -> u32 {
+    if is_executable { 0o755 } else { 0o644 }
+}
+
+/// Nanoseconds as seconds with a fraction (POSIX, pax, section "pax Extended Header").
+fn decimal(nanoseconds: i128) -> String {
+    let sign = if nanoseconds < 0 { "-" } else { "" };
+    let (seconds, rest) = (nanoseconds.abs() / SECOND, nanoseconds.abs() % SECOND);
+    format!("{sign}{seconds}.{rest:09}")
 }
 
 /// Adds what is in the directory at `path`, as entries of `inside`.
 fn add_directory(
-    archive: &mut Builder<Pieces>,
+    archive: &mut Builder<&mut Pieces>,
     share: &Share,
     path: &SafePath,
     inside: &[u8],
@@ -78,15 +134,9 @@ fn add_directory(
             }
             continue;
         }
-        let file = match share.open(&path) {
-            Ok(Opened::File(file)) => file,
-            Ok(Opened::Dir(_)) => continue, // it was a file a moment ago
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error), // left out it would not be missed
-        };
-        let seconds = u64::try_from(file.stamp.modified / 1_000_000_000).unwrap_or(0);
-        let mode = if file.is_executable { 0o755 } else { 0o644 };
-        let mut header = header_of(EntryType::Regular, mode, file.stamp.size, seconds);
+        let Some(file) = open_file(share, &path)? else { continue };
+        let seconds = u64::try_from(file.stamp.modified / SECOND).unwrap_or(0);
+        let mut header = header_of(EntryType::Regular, mode(file.is_executable), file.stamp.size, seconds);
         archive.append_data(&mut header, Path::new(OsStr::from_bytes(&inside)), file.into_reader())?;
     }
     Ok(())
@@ -101,28 +151,19 @@ fn header_of(kind: EntryType, mode: u32, size: u64, modified: u64) -> Header {
     header
 }
 
-/// Hands on what is written, in pieces; waits while the client takes nothing.
-struct Pieces {
-    pieces: mpsc::Sender<io::Result<Option<Bytes>>>,
-    piece: Vec<u8>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(PIECE - self.piece.len());
-        self.piece.extend_from_slice(&bytes[..taken]);
-        if self.piece.len() == PIECE {
-            self.flush()?;
+    #[test]
+    fn times_are_exact_on_both_sides_of_1970() {
+        for (nanoseconds, expected) in [
+            (0, "0.000000000"),
+            (1_700_000_000_000_000_001, "1700000000.000000001"),
+            (-1, "-0.000000001"),
+            (-1_500_000_000, "-1.500000000"),
+        ] {
+            assert_eq!(decimal(nanoseconds), expected);
         }
-        Ok(taken)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.piece.is_empty() {
-            return Ok(());
-        }
-        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
-        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-        self.pieces.blocking_send(Ok(Some(piece.into()))).map_err(gone)
     }
 }

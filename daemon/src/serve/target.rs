@@ -1,12 +1,18 @@
 //! What a request names: a place in the shares, and the host it was sent to. Pure.
 
 use crate::config::HostName;
+use crate::limits;
 use hyper::Uri;
+use netkit_proto::files::manifest::{BlockHash, from_hex};
 use netkit_proto::path::SafePath;
 use percent_encoding::percent_decode_str;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Where the pages' style is; no share's name starts with a dot.
+/// Where manifests are, by share and path; no share's name starts with a dot.
+const MANIFEST: &str = "/.netkit/v1/manifest/";
+/// Where files are by their content.
+const BLOB: &str = "/.netkit/v1/blob/";
+/// Where the pages' style is.
 pub(super) const STYLE: &str = "/.netkit/v1/style.css";
 
 /// A place.
@@ -16,6 +22,15 @@ pub(super) enum Place {
     Root,
     /// The pages' style.
     Style,
+    /// The manifest of a file in a share.
+    Manifest {
+        /// The share's name.
+        share: Vec<u8>,
+        /// The path beneath it.
+        path: SafePath,
+    },
+    /// Any file of this content.
+    Blob(BlockHash),
     /// Something in a share.
     In {
         /// The share's name.
@@ -25,14 +40,64 @@ pub(super) enum Place {
     },
 }
 
+/// The small files of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Small {
+    /// Those of at most so many bytes,
+    pub most: u64,
+    /// behind this path.
+    pub after: Vec<u8>,
+}
+
+/// In which form a directory is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A listing of it.
+    Listing,
+    /// A listing of all that is beneath.
+    Tree,
+    /// An archive of it.
+    Archive,
+    /// An archive of its small files.
+    Small(Small),
+}
+
+impl Form {
+    /// `None` where the query can't be understood. What is not ours in it is passed over.
+    fn of(query: &str) -> Option<Form> {
+        let part = |name: &str| {
+            query.split('&').find_map(|part| {
+                let (found, value) = part.split_once('=').unwrap_or((part, ""));
+                (found == name).then_some(value)
+            })
+        };
+        if part("tree") == Some("") {
+            return Some(Form::Tree);
+        }
+        if part("tar") != Some("") {
+            return Some(Form::Listing);
+        }
+        let Some(most) = part("small") else { return Some(Form::Archive) };
+        let most = most.parse::<u64>().ok()?.min(limits::ARCHIVE_SMALL);
+        let after = percent_decode_str(part("after").unwrap_or_default()).collect();
+        Some(Form::Small(Small { most, after }))
+    }
+}
+
 /// What a request names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub place: Place,
     /// It ends with a slash, as a directory's does.
     pub trailing_slash: bool,
-    /// An archive of the directory is asked for.
-    pub archive: bool,
+    /// What is wanted of a directory.
+    pub form: Form,
+}
+
+impl From<Place> for Target {
+    fn from(place: Place) -> Target {
+        Target { place, trailing_slash: false, form: Form::Listing }
+    }
 }
 
 impl Target {
@@ -40,28 +105,36 @@ impl Target {
     /// dot does what a plain one in a name would: nothing.
     pub(super) fn of(uri: &Uri) -> Option<Target> {
         let path = uri.path();
-        let archive =
-            uri.query().is_some_and(|query| query.split('&').any(|part| part == "tar" || part == "tar="));
         if path == STYLE {
-            return Some(Target { place: Place::Style, trailing_slash: false, archive: false });
+            return Some(Place::Style.into());
         }
+        if let Some(digits) = path.strip_prefix(BLOB) {
+            return Some(Place::Blob(from_hex(digits)?).into());
+        }
+        if let Some(path) = path.strip_prefix(MANIFEST) {
+            let (share, path) = share_and_path(path)?;
+            return Some(Place::Manifest { share, path }.into());
+        }
+        let form = Form::of(uri.query().unwrap_or_default())?;
         let path = path.strip_prefix('/')?;
         let (path, trailing_slash) = match path.strip_suffix('/') {
             Some(path) => (path, true),
             None => (path, false),
         };
         if path.is_empty() {
-            return (!trailing_slash).then_some(Target {
-                place: Place::Root,
-                trailing_slash: true,
-                archive: false,
-            });
+            return (!trailing_slash).then_some(Target { place: Place::Root, trailing_slash: true, form });
         }
-        let mut segments = path.split('/').map(|segment| percent_decode_str(segment).collect::<Vec<u8>>());
-        let share = segments.next()?;
-        let path = segments.try_fold(SafePath::root(), |path, segment| path.join(&segment)).ok()?;
-        Some(Target { place: Place::In { share, path }, trailing_slash, archive })
+        let (share, path) = share_and_path(path)?;
+        Some(Target { place: Place::In { share, path }, trailing_slash, form })
     }
+}
+
+/// Each segment is decoded by itself.
+fn share_and_path(path: &str) -> Option<(Vec<u8>, SafePath)> {
+    let mut segments = path.split('/').map(|segment| percent_decode_str(segment).collect::<Vec<u8>>());
+    let share = segments.next()?;
+    let path = segments.try_fold(SafePath::root(), |path, segment| path.join(&segment)).ok()?;
+    Some((share, path))
 }
 
 /// The name or address in a `Host`, which may be followed by a port and nothing else.
@@ -99,29 +172,33 @@ pub(super) fn is_our_host(host: &str, own: &str, further: &[HostName]) -> bool {
 mod tests {
     use super::*;
 
-    fn target(uri: &str) -> Option<(String, String, bool, bool)> {
-        let Target { place, trailing_slash, archive } = Target::of(&uri.parse().unwrap())?;
+    /// What kind of place, with its share and path, and in which form.
+    fn target(uri: &str) -> Option<(String, bool, Form)> {
+        let Target { place, trailing_slash, form } = Target::of(&uri.parse().unwrap())?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Some(match place {
-            Place::Root => ("/".into(), String::new(), trailing_slash, archive),
-            Place::Style => (STYLE.into(), String::new(), trailing_slash, archive),
-            Place::In { share, path } => (text(&share), text(path.as_bytes()), trailing_slash, archive),
-        })
+        let shown = match place {
+            Place::Root => "root".into(),
+            Place::Style => "style".into(),
+            Place::Blob(hash) => format!("blob {}", hash[31]),
+            Place::Manifest { share, path } => {
+                format!("manifest {} {}", text(&share), text(path.as_bytes()))
+            }
+            Place::In { share, path } => format!("{} {}", text(&share), text(path.as_bytes())),
+        };
+        Some((shown, trailing_slash, form))
     }
 
     #[test]
     fn targets_are_decoded_and_lead_nowhere_else() {
-        let found =
-            |share: &str, path: &str, slash, tar| Some((share.to_owned(), path.to_owned(), slash, tar));
+        let found = |shown: &str, slash| Some((shown.to_owned(), slash, Form::Listing));
+        let zeros = "0".repeat(62);
         for (uri, expected) in [
-            ("/", found("/", "", true, false)),
-            ("http://box/", found("/", "", true, false)),
-            ("/pub", found("pub", "", false, false)),
-            ("/pub/", found("pub", "", true, false)),
-            ("/pub/a%20b/%E4%BD%A0", found("pub", "a b/你", false, false)),
-            ("/pub/dir/?tar", found("pub", "dir", true, true)),
-            ("/pub/dir/?x=1&tar=", found("pub", "dir", true, true)),
-            ("/pub/%ff", found("pub", "\u{fffd}", false, false)),
+            ("/", found("root", true)),
+            ("http://box/", found("root", true)),
+            ("/pub", found("pub ", false)),
+            ("/pub/", found("pub ", true)),
+            ("/pub/a%20b/%E4%BD%A0", found("pub a b/你", false)),
+            ("/pub/%ff", found("pub \u{fffd}", false)),
             ("/pub/%2e%2e/x", None),
             ("/pub/../x", None),
             ("/pub/./x", None),
@@ -129,9 +206,40 @@ mod tests {
             ("/pub/a%00b", None),
             ("/pub//x", None),
             ("//", None),
-            ("/.netkit/v1/style.css", found(STYLE, "", false, false)),
+            ("/.netkit/v1/style.css", found("style", false)),
+            ("/.netkit/v1/manifest/pub/a%20b", found("manifest pub a b", false)),
+            ("/.netkit/v1/manifest/pub", found("manifest pub ", false)),
+            ("/.netkit/v1/manifest/pub/a/", None),
+            ("/.netkit/v1/manifest/pub/../x", None),
+            (&format!("/.netkit/v1/blob/{zeros}0A"), found("blob 10", false)),
+            (&format!("/.netkit/v1/blob/{zeros}0"), None),
+            (&format!("/.netkit/v1/blob/{zeros}000"), None),
+            (&format!("/.netkit/v1/blob/{zeros}0x"), None),
         ] {
             assert_eq!(target(uri), expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_directory_is_asked_for_in_several_forms() {
+        let small = |most, after: &str| Some(Form::Small(Small { most, after: after.into() }));
+        for (query, expected) in [
+            ("", Some(Form::Listing)),
+            ("x=1", Some(Form::Listing)),
+            ("tar=x", Some(Form::Listing)),
+            ("small=1", Some(Form::Listing)),
+            ("tar", Some(Form::Archive)),
+            ("x=1&tar=", Some(Form::Archive)),
+            ("tar&after=x", Some(Form::Archive)),
+            ("tree", Some(Form::Tree)),
+            ("tar&small=5", small(5, "")),
+            ("tar&small=5&after=a%2Fb%20", small(5, "a/b ")),
+            ("after=a/b&small=99999999999&tar", small(limits::ARCHIVE_SMALL, "a/b")),
+            ("tar&small=", None),
+            ("tar&small=-1", None),
+            ("tar&small=99999999999999999999", None),
+        ] {
+            assert_eq!(Form::of(query), expected, "{query}");
         }
     }
 

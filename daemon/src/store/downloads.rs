@@ -2,11 +2,13 @@
 
 use super::{Outcome, StoreError};
 use netkit_proto::files::manifest::BlockHash;
+use netkit_proto::ids::PeerId;
 use netkit_proto::path::SafePath;
-use netkit_proto::rpc::call::{DownloadState, Failure};
+use netkit_proto::rpc::call::{DownloadSource, DownloadState, Failure};
 use netkit_proto::rpc::code::Kind;
 use netkit_proto::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
@@ -22,6 +24,8 @@ pub struct DownloadRow {
     pub position: i64,
     /// Where it comes from, as it was asked for.
     pub source: String,
+    /// The peer that it comes from: the one that was meant when it was added.
+    pub peer: Option<PeerId>,
     /// The directory that its file must stay beneath.
     pub root: PathBuf,
     /// Its file beneath that.
@@ -54,6 +58,8 @@ pub struct DownloadRow {
     pub added: Timestamp,
     /// When its state was changed last.
     pub changed: Timestamp,
+    /// Who its bytes came from; written by [`set_sources`] alone.
+    pub sources: Vec<DownloadSource>,
 }
 
 /// What a part file is and which file it becomes a copy of.
@@ -83,12 +89,43 @@ pub struct BlockRow {
 }
 
 const COLUMNS: &str = "id, uid, position, source, root, path, named, force, checksum, rate_limit, state, size, \
-     bytes, verified, blake3, error_code, error, hint, attempts, retry_at, added, changed";
+     bytes, verified, blake3, error_code, error, hint, attempts, retry_at, added, changed, peer";
 
 pub(super) fn load(db: &Connection) -> std::result::Result<Vec<DownloadRow>, StoreError> {
     let mut statement = db.prepare(&format!("SELECT {COLUMNS} FROM downloads ORDER BY id"))?;
     let rows = statement.query_map([], |row| Ok(from_row(row)))?;
-    rows.map(|row| row?).collect()
+    let mut sources = load_sources(db)?;
+    let mut with_sources = |row: std::result::Result<DownloadRow, StoreError>| {
+        let row = row?;
+        Ok(DownloadRow { sources: sources.remove(&row.id).unwrap_or_default(), ..row })
+    };
+    rows.map(|row| with_sources(row?)).collect()
+}
+
+fn load_sources(db: &Connection) -> Result<HashMap<u64, Vec<DownloadSource>>> {
+    let mut statement =
+        db.prepare("SELECT download, name, bytes, trouble FROM sources ORDER BY bytes DESC, name")?;
+    let rows = statement.query_map([], |row| {
+        Ok((row.get(0)?, DownloadSource { name: row.get(1)?, bytes: row.get(2)?, trouble: row.get(3)? }))
+    })?;
+    let mut sources: HashMap<u64, Vec<DownloadSource>> = HashMap::new();
+    for row in rows {
+        let (download, source) = row?;
+        sources.entry(download).or_default().push(source);
+    }
+    Ok(sources)
+}
+
+/// Writes down who a download's bytes came from. Nothing where it is gone.
+pub(super) fn set_sources(db: &Connection, id: u64, sources: &[DownloadSource]) -> Result<()> {
+    let sql = "INSERT INTO sources (download, name, bytes, trouble) \
+               SELECT ?1, ?2, ?3, ?4 FROM downloads WHERE id = ?1 \
+               ON CONFLICT (download, name) DO UPDATE SET bytes = ?3, trouble = ?4";
+    let mut statement = db.prepare_cached(sql)?;
+    for DownloadSource { name, bytes, trouble } in sources {
+        statement.execute(params![id, name, bytes, trouble])?;
+    }
+    Ok(())
 }
 
 /// The highest id that was ever given.
@@ -144,6 +181,8 @@ fn from_row(row: &Row<'_>) -> std::result::Result<DownloadRow, StoreError> {
         retry_at: row.get::<_, Option<i64>>(19)?.map(Timestamp),
         added: Timestamp(row.get(20)?),
         changed: Timestamp(row.get(21)?),
+        peer: row.get::<_, Option<[u8; 32]>>(22)?.map(PeerId),
+        sources: Vec::new(),
     })
 }
 
@@ -151,7 +190,8 @@ fn from_row(row: &Row<'_>) -> std::result::Result<DownloadRow, StoreError> {
 pub(super) fn set(db: &Connection, row: &DownloadRow) -> Result<()> {
     let sql = format!(
         "INSERT INTO downloads ({COLUMNS}) VALUES \
-         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22) \
+         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, \
+         ?23) \
          ON CONFLICT (id) DO UPDATE SET rate_limit = ?10, state = ?11, size = ?12, bytes = ?13, \
          verified = ?14, blake3 = ?15, error_code = ?16, error = ?17, hint = ?18, attempts = ?19, \
          retry_at = ?20, path = ?6, changed = ?22"
@@ -180,6 +220,7 @@ pub(super) fn set(db: &Connection, row: &DownloadRow) -> Result<()> {
         row.retry_at.map(|at| at.0),
         row.added.0,
         row.changed.0,
+        row.peer.map(|peer| peer.0),
     ])?;
     Ok(())
 }
@@ -280,6 +321,8 @@ mod tests {
             retry_at: None,
             added: Timestamp(1),
             changed: Timestamp(2),
+            peer: Some(PeerId([3; 32])),
+            sources: Vec::new(),
         }
     }
 
@@ -302,7 +345,13 @@ mod tests {
         };
         set(&db, &row(2)).unwrap();
         set(&db, &failed).unwrap();
-        assert_eq!(load(&db).unwrap(), [row(1), failed]);
+        assert_eq!(load(&db).unwrap(), [row(1), failed.clone()]);
+        let from =
+            |bytes| vec![DownloadSource { name: "bob".into(), bytes, trouble: Some("it lies".into()) }];
+        for (id, bytes) in [(2, 3), (2, 4), (7, 1)] {
+            set_sources(&db, id, &from(bytes)).unwrap();
+        }
+        assert_eq!(load(&db).unwrap()[1], DownloadRow { sources: from(4), ..failed });
         remove(&db, 2).unwrap();
         assert_eq!((load(&db).unwrap().len(), last_id(&db).unwrap()), (1, 2));
     }

@@ -7,6 +7,7 @@
 mod cursors;
 mod downloads;
 mod log;
+mod manifests;
 mod outbox;
 mod peers;
 mod reader;
@@ -17,6 +18,7 @@ mod writer;
 
 pub use downloads::{BlockRow, DownloadRow, PartRow};
 pub use log::LogStats;
+pub use manifests::{FileKey, Holder, ManifestRow};
 pub use outbox::Outgoing;
 pub use peers::{HostRow, Letter, LoadedPeers, PeerRow};
 pub use reader::{Gap, Page, PageRequest, Reader};
@@ -27,6 +29,7 @@ pub use writer::{Completion, JobResult, Order, Request, Writer};
 use netkit_proto::chat::plain::Encoding;
 use netkit_proto::ids::{Epoch, PeerId, Seq};
 use netkit_proto::name::{CursorName, Key, PeerName};
+use netkit_proto::rpc::call::DownloadSource;
 use netkit_proto::rpc::event::Event;
 use netkit_proto::time::Timestamp;
 use std::net::SocketAddr;
@@ -173,6 +176,10 @@ pub enum Op {
     PartSave(u64, u64, PartRow, Vec<BlockRow>),
     /// Forget what a part file held.
     PartForget(u64),
+    /// Keep what a shared file hashes to.
+    ManifestKeep(Box<ManifestRow>),
+    /// Note who a download's bytes came from.
+    SourcesSave(u64, Vec<DownloadSource>),
     /// Keep the log within other limits from now on.
     Retain(Retention),
 }

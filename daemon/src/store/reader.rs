@@ -1,8 +1,10 @@
-//! The reader thread: reads pages of the log over a connection of its own, so that a long search never delays a
-//! commit. One read looks at a bounded number of rows; callers ask again from where it stopped.
+//! The reader thread: reads pages of the log, and what files hash to, over a connection of its own, so that a long search
+//! never delays a commit. One read looks at a bounded number of rows; callers ask again from where it stopped.
 
+use super::manifests::{self, FileKey, Holder};
 use super::{Entry, StoreError};
 use crate::limits;
+use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::ids::Seq;
 use netkit_proto::rpc::filter::Filter;
 use netkit_proto::time::Timestamp;
@@ -63,37 +65,92 @@ impl Gap {
     }
 }
 
-/// The reader's clonable front.
+/// Where an answer goes.
+type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// What a file hashes to: the whole, and its blocks where there are several.
+type Hashes = (BlockHash, Vec<BlockHash>);
+
+enum Question {
+    Page(PageRequest, Answer<Page>),
+    Roots(Vec<FileKey>, Answer<Vec<Option<BlockHash>>>),
+    Manifest(FileKey, Answer<Option<Hashes>>),
+    Holders(BlockHash, Answer<Vec<Holder>>),
+}
+
+/// The reader's clonable front. Each call waits while too many others read.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    requests: mpsc::Sender<(PageRequest, oneshot::Sender<Result<Page, StoreError>>)>,
+    questions: mpsc::Sender<Question>,
 }
 
 impl Reader {
-    /// Reads a page; waits while too many others read.
+    /// Reads a page.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn page(&self, request: PageRequest) -> Result<Page, StoreError> {
+        self.ask(|answer| Question::Page(request, answer)).await
+    }
+
+    /// What each of these files hashes to, where that is known.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn roots(&self, files: &[FileKey]) -> Result<Vec<Option<BlockHash>>, StoreError> {
+        let mut roots = Vec::with_capacity(files.len());
+        for some in files.chunks(limits::READ_FILES) {
+            roots.extend(self.ask(|answer| Question::Roots(some.to_vec(), answer)).await?);
+        }
+        Ok(roots)
+    }
+
+    /// What a file and its blocks hash to, where that is known.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn manifest(&self, file: FileKey) -> Result<Option<Hashes>, StoreError> {
+        self.ask(|answer| Question::Manifest(file, answer)).await
+    }
+
+    /// Files that had this content when they were hashed, those hashed last first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn holders(&self, root: BlockHash) -> Result<Vec<Holder>, StoreError> {
+        self.ask(|answer| Question::Holders(root, answer)).await
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(Answer<T>) -> Question) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.requests.send((request, answer)).await.map_err(|_| StoreError::Stopped)?;
+        self.questions.send(question(answer)).await.map_err(|_| StoreError::Stopped)?;
         answered.await.map_err(|_| StoreError::Stopped)?
     }
 }
 
 pub(super) fn start(db: Connection) -> Result<Reader, StoreError> {
-    let (requests, mut queue) = mpsc::channel::<(PageRequest, oneshot::Sender<_>)>(limits::READS);
+    let (questions, mut queue) = mpsc::channel(limits::READS);
     std::thread::Builder::new()
         .name("store-reader".into())
         .spawn(move || {
-            while let Some((request, answer)) = queue.blocking_recv() {
-                if !answer.is_closed() {
-                    let _ = answer.send(read(&db, &request).map_err(StoreError::from)); // the caller may be gone
+            while let Some(question) = queue.blocking_recv() {
+                match question {
+                    Question::Page(request, answer) => tell(answer, || read(&db, &request)),
+                    Question::Roots(files, answer) => tell(answer, || manifests::roots(&db, &files)),
+                    Question::Manifest(file, answer) => tell(answer, || manifests::manifest(&db, &file)),
+                    Question::Holders(root, answer) => tell(answer, || manifests::holders(&db, &root)),
                 }
             }
         })
         .map_err(|e| StoreError::Thread(e.to_string()))?;
-    Ok(Reader { requests })
+    Ok(Reader { questions })
+}
+
+/// Answers, unless the caller is gone.
+fn tell<T>(answer: Answer<T>, read: impl FnOnce() -> rusqlite::Result<T>) {
+    if !answer.is_closed() {
+        let _ = answer.send(read().map_err(StoreError::from)); // it may be gone meanwhile
+    }
 }
 
 fn read(db: &Connection, request: &PageRequest) -> rusqlite::Result<Page> {

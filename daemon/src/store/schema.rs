@@ -173,6 +173,42 @@ const MIGRATIONS: &[M<'_>] = &[
     ) WITHOUT ROWID;
     ",
     ),
+    M::up(
+        "
+    -- What shared files hash to: see store::manifests. Times in nanoseconds since 1970. The blocks come last: whoever
+    -- asks for the rest does not read their pages.
+    CREATE TABLE manifests (
+        device INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        modified INTEGER NOT NULL,
+        changed INTEGER NOT NULL,
+        total INTEGER NOT NULL,
+        root BLOB NOT NULL,
+        share TEXT NOT NULL,
+        path BLOB NOT NULL,
+        blocks BLOB NOT NULL,
+        UNIQUE (device, inode)
+    );
+    CREATE INDEX manifests_by_root ON manifests (root);
+    CREATE INDEX manifests_by_total ON manifests (total);
+    ",
+    ),
+    M::up(
+        "
+    -- Which peer a download comes from: the one that was meant when it was added.
+    ALTER TABLE downloads ADD COLUMN peer BLOB;
+
+    -- Who a download's bytes came from, and why somebody is asked no more.
+    CREATE TABLE sources (
+        download INTEGER NOT NULL REFERENCES downloads ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        trouble TEXT,
+        PRIMARY KEY (download, name)
+    ) WITHOUT ROWID;
+    ",
+    ),
 ];
 
 /// Opens the database for the writer, made and brought up to date where needed.

@@ -2,8 +2,8 @@
 //! hub alone.
 
 use super::{
-    Entry, LogStats, Op, Outcome, Outgoing, Retention, StoreError, cursors, downloads, log, outbox, peers,
-    retention, shares,
+    Entry, LogStats, Op, Outcome, Outgoing, Retention, StoreError, cursors, downloads, log, manifests,
+    outbox, peers, retention, shares,
 };
 use crate::limits;
 use netkit_proto::ids::Epoch;
@@ -317,6 +317,8 @@ fn apply(
             downloads::save_part(db, *id, *bytes, part, blocks).map(done)
         }
         Op::PartForget(id) => downloads::forget_part(db, *id).map(done),
+        Op::ManifestKeep(row) => manifests::keep(db, row).map(done),
+        Op::SourcesSave(id, sources) => downloads::set_sources(db, *id, sources).map(done),
         Op::Retain(new) => {
             *limit = *new;
             Ok(Outcome::Done(true))

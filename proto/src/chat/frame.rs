@@ -53,10 +53,12 @@ pub enum Frame {
         /// Its BLAKE3 hash, in hexadecimal digits.
         hash: String,
     },
-    /// I do.
+    /// Whether it is here.
     Has {
         /// See [`Frame::Have`].
         hash: String,
+        /// There is a file of that content that you may have.
+        has: bool,
     },
     /// Of a newer netkitd.
     #[serde(other)]
@@ -226,7 +228,7 @@ mod tests {
             Frame::Stored { n: 0 },
             Frame::Refused { n: 9, code: RefusalCode::NotAccepted },
             Frame::Have { hash: "ab".into() },
-            Frame::Has { hash: "ab".into() },
+            Frame::Has { hash: "ab".into(), has: true },
         ];
         let mut bytes = Vec::new();
         frames.iter().for_each(|frame| encode(frame, &mut bytes));

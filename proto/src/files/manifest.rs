@@ -1,14 +1,31 @@
 //! What names a file's content: the BLAKE3 chaining values of its 1 MiB blocks, which combine to the hash that
 //! `b3sum` prints (BLAKE3 paper, section 2.1). A block can be hashed, kept and checked without the others, in any
-//! order. Used by the download engine; holds no file.
+//! order; `wire` is how a file's blocks are told to others. Used by the download engine and the file port; holds no file.
+
+mod wire;
+
+pub use wire::{CONTENT_TYPE, LARGEST, ManifestError, ManifestReader, encoded_head, encoded_len};
 
 use blake3::hazmat::{HasherExt as _, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root};
+use data_encoding::HEXLOWER_PERMISSIVE;
 
 /// Bytes of a block. A power of two, so that each is a subtree of its own.
 pub const BLOCK: u64 = 1 << 20;
 
 /// A block's chaining value, or, of a file of at most one block, its root hash.
 pub type BlockHash = [u8; 32];
+
+/// A hash in hexadecimal digits, as `b3sum` prints it.
+#[must_use]
+pub fn to_hex(hash: &BlockHash) -> String {
+    HEXLOWER_PERMISSIVE.encode(hash)
+}
+
+/// What hexadecimal digits say, upper or lower case; `None` where they are no hash.
+#[must_use]
+pub fn from_hex(digits: &str) -> Option<BlockHash> {
+    HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?.try_into().ok()
+}
 
 /// Blocks of a file of this size.
 #[must_use]
@@ -116,6 +133,17 @@ mod tests {
             let content = &content[..size];
             let expected = *blake3::hash(content).as_bytes();
             assert_eq!(root(size as u64, &hashes(content)), Some(expected), "{size} bytes");
+        }
+    }
+
+    #[test]
+    fn hashes_are_hexadecimal() {
+        let hash = *blake3::hash(b"x").as_bytes();
+        let digits = to_hex(&hash);
+        assert_eq!((digits.len(), from_hex(&digits)), (64, Some(hash)));
+        assert_eq!(from_hex(&digits.to_uppercase()), Some(hash));
+        for bad in ["", "a", &digits[1..], &format!("{digits}00"), &digits.replace(&digits[..1], "g")] {
+            assert_eq!(from_hex(bad), None, "{bad}");
         }
     }
 

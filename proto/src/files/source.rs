@@ -23,12 +23,12 @@ pub enum Source {
     },
     /// `PEER:SHARE/path`: another netkit box.
     Peer {
-        /// Its name.
+        /// Its name, or its whole id.
         name: PeerName,
         /// The start of its id, to tell namesakes apart.
         id_prefix: Option<String>,
-        /// Share and path.
-        path: String,
+        /// The file: its share, and the path in that.
+        path: SafePath,
     },
 }
 
@@ -72,7 +72,14 @@ impl FromStr for Source {
                     Some((name, prefix)) => (name, Some(prefix.to_owned())),
                     None => (peer, None),
                 };
-                Ok(Source::Peer { name: name.parse()?, id_prefix, path: path.to_owned() })
+                if path.ends_with('/') {
+                    return wrong("a directory is not fetched as a whole: name a file in it");
+                }
+                let Some(path) = SafePath::parse(path.as_bytes()).ok().filter(|p| p.components().count() > 1)
+                else {
+                    return wrong("write PEER:SHARE/path, without . and ..");
+                };
+                Ok(Source::Peer { name: name.parse()?, id_prefix, path })
             }
             _ => wrong("write https://…, tcp://HOST:PORT/NAME or PEER:SHARE/path"),
         }
@@ -93,6 +100,16 @@ fn authority_and_path(url: &str) -> (&str, &str) {
 }
 
 impl Source {
+    /// The peer as it was named, where the source is one.
+    #[must_use]
+    pub fn peer(&self) -> Option<String> {
+        match self {
+            Source::Peer { name, id_prefix: Some(prefix), .. } => Some(format!("{name}~{prefix}")),
+            Source::Peer { name, id_prefix: None, .. } => Some(name.to_string()),
+            Source::Http(_) | Source::Plain { .. } => None,
+        }
+    }
+
     /// The name that the file gets where none is asked for.
     ///
     /// # Errors
@@ -101,7 +118,7 @@ impl Source {
         let (path, decode) = match self {
             Source::Http(url) => (authority_and_path(url).1, true),
             Source::Plain { name, .. } => (name.as_str(), false),
-            Source::Peer { path, .. } => (path.as_str(), false),
+            Source::Peer { path, .. } => (std::str::from_utf8(path.as_bytes()).unwrap_or_default(), false),
         };
         let last = path.rsplit('/').next().unwrap_or_default();
         if !decode {
@@ -141,7 +158,7 @@ mod tests {
         let peer = |name: &str, id: Option<&str>, path: &str| Source::Peer {
             name: name.parse().unwrap(),
             id_prefix: id.map(str::to_owned),
-            path: path.into(),
+            path: SafePath::parse(path.as_bytes()).unwrap(),
         };
         for (text, expected) in [
             ("http://a/b", http("http://a/b")),
@@ -164,6 +181,10 @@ mod tests {
             ("http://me:secret@a/b", "a password in a URL"),
             ("isos/debian.iso", "write https://"),
             ("bob:", "write https://"),
+            ("bob:isos", "write PEER:SHARE/path"),
+            ("bob:isos/../x", "write PEER:SHARE/path"),
+            ("bob:/isos/x", "write PEER:SHARE/path"),
+            ("bob:isos/", "a directory"),
             ("", "write https://"),
         ] {
             let error = text.parse::<Source>().unwrap_err().to_string();

@@ -57,6 +57,8 @@ pub enum Kind {
     Checksum,
     /// netkitd's user may not write there.
     Permission,
+    /// What a peer gave is not what its manifest says, or that contradicts itself.
+    Corrupt,
     /// A word of a newer netkitd.
     #[serde(other)]
     Other,
@@ -64,7 +66,7 @@ pub enum Kind {
 
 impl Kind {
     /// The words that say why a download failed.
-    const OF_DOWNLOADS: [Kind; 16] = [
+    const OF_DOWNLOADS: [Kind; 17] = [
         Kind::NotFound,
         Kind::Refused,
         Kind::Timeout,
@@ -74,6 +76,7 @@ impl Kind {
         Kind::Changed,
         Kind::Short,
         Kind::Checksum,
+        Kind::Corrupt,
         Kind::NoSpace,
         Kind::Permission,
         Kind::Exists,
@@ -117,6 +120,7 @@ impl Kind {
             Kind::Short => 1015,
             Kind::Checksum => 1016,
             Kind::Permission => 1017,
+            Kind::Corrupt => 1018,
         }
     }
 }

@@ -222,6 +222,7 @@ fn finished(record: &Record, known: Option<Download>) -> Option<Download> {
         return None;
     };
     let (limit, attempts) = known.as_ref().map_or((0, 0), |known| (known.limit, known.attempts));
+    let sources = known.as_ref().map_or(Vec::new(), |known| known.sources.clone());
     let added = known.as_ref().map_or(record.at, |known| known.added);
     Some(Download {
         id: *download,
@@ -235,6 +236,7 @@ fn finished(record: &Record, known: Option<Download>) -> Option<Download> {
         checksum: known.and_then(|known| known.checksum),
         verified: *verified,
         blake3: Some(blake3.clone()),
+        sources,
         error: None,
         attempts,
         retry_at: None,

@@ -52,10 +52,17 @@ fn rows(download: &Download, now: &Zoned) -> Vec<(&'static str, String)> {
             (false, _) => " (not checked yet)",
         };
         rows.push(("checksum", format!("{checksum}{verified}")));
+    } else if download.state == DownloadState::Done && download.verified {
+        rows.push(("checksum", "none was given: the content is what its peer says it has".to_owned()));
     } else if download.state == DownloadState::Done {
         rows.push(("checksum", "none was given: the content is not verified".to_owned()));
     }
     rows.extend(download.blake3.clone().map(|blake3| ("blake3", blake3)));
+    for source in &download.sources {
+        let trouble = source.trouble.as_ref().map(|why| format!(", asked no more: {why}"));
+        let bytes = show_bytes(source.bytes);
+        rows.push(("from", format!("{} {bytes}{}", source.name, trouble.unwrap_or_default())));
+    }
     if let Some(error) = &download.error {
         rows.push(("error", error.message.clone()));
         rows.extend(error.hint.clone().map(|hint| ("hint", hint)));
@@ -74,6 +81,7 @@ fn rows(download: &Download, now: &Zoned) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use netkit_proto::rpc::call::DownloadSource;
     use serde_json::json;
 
     #[test]
@@ -117,6 +125,12 @@ mod tests {
             told.contains(&"blake3: af13".to_owned()) && !told.iter().any(|line| line.starts_with("next"))
         );
         download.checksum = None;
+        let trouble = Some("it lies".to_owned());
+        download.sources = vec![DownloadSource { name: "bob".into(), bytes: 1024, trouble }];
+        let told = lines(&download);
+        assert!(told.contains(&"from: bob 1.0 KiB, asked no more: it lies".to_owned()), "{told:?}");
+        assert!(told.iter().any(|line| line.ends_with("is what its peer says it has")));
+        download.verified = false;
         assert!(lines(&download).iter().any(|line| line.ends_with("the content is not verified")));
     }
 }

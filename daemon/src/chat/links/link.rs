@@ -9,6 +9,7 @@ use crate::hub::links::{Introduction, LinkId, LinkReport, Parting, Say};
 use crate::limits;
 use bytes::Bytes;
 use netkit_proto::chat::frame::{Decoder, Frame, encode};
+use netkit_proto::files::manifest::from_hex;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, WriteError};
 use std::pin::pin;
 use tokio::sync::watch;
@@ -193,7 +194,18 @@ impl Batch<'_> {
                 self.report(LinkReport::Rooms(self.link, rooms)).await?;
             }
             Frame::Hello(_) => return Err(Parting::Protocol("a second hello".into())),
-            Frame::Have { .. } | Frame::Has { .. } | Frame::Unknown => {}
+            Frame::Have { hash } => {
+                if let Some(hash) = from_hex(&hash) {
+                    self.hand_over().await?;
+                    self.report(LinkReport::Have(self.link, hash)).await?;
+                }
+            }
+            Frame::Has { hash, has: true } => {
+                if let Some(hash) = from_hex(&hash) {
+                    self.report(LinkReport::Has(self.link, hash)).await?;
+                }
+            }
+            Frame::Has { .. } | Frame::Unknown => {}
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 use crate::hub::links::{Parting, RefusalCode, Say};
 use crate::limits;
 use netkit_proto::chat::frame::{Frame, encode};
+use netkit_proto::files::manifest::{BlockHash, to_hex};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -23,6 +24,10 @@ struct Waiting {
     says: VecDeque<Say>,
     bytes: usize,
     refused: Vec<(u64, RefusalCode)>,
+    /// What the peer is asked for.
+    have: Vec<BlockHash>,
+    /// What was sought, and whether it is here.
+    has: Vec<(BlockHash, bool)>,
     /// Only the highest matters.
     stored: Option<u64>,
     parting: Option<Parting>,
@@ -58,6 +63,24 @@ impl Mailbox {
         let mut waiting = self.lock();
         waiting.refused.push((n, code));
         let is_full = waiting.refused.len() > limits::LINK_REFUSALS;
+        drop(waiting);
+        self.end_if(is_full);
+    }
+
+    /// Asks whether a file is there. What is too much goes: who asks does not rely on an answer.
+    pub(super) fn have(&self, hash: BlockHash) {
+        let mut waiting = self.lock();
+        if waiting.have.len() < limits::LINK_QUESTIONS {
+            waiting.have.push(hash);
+        }
+        drop(waiting);
+        self.changed.notify_one();
+    }
+
+    pub(super) fn has(&self, hash: BlockHash, has: bool) {
+        let mut waiting = self.lock();
+        waiting.has.push((hash, has));
+        let is_full = waiting.has.len() > limits::LINK_ANSWERS;
         drop(waiting);
         self.end_if(is_full);
     }
@@ -105,6 +128,12 @@ impl Mailbox {
         }
         if let Some(n) = waiting.stored.take() {
             encode(&Frame::Stored { n }, &mut bytes);
+        }
+        for hash in waiting.have.drain(..) {
+            encode(&Frame::Have { hash: to_hex(&hash) }, &mut bytes);
+        }
+        for (hash, has) in waiting.has.drain(..) {
+            encode(&Frame::Has { hash: to_hex(&hash), has }, &mut bytes);
         }
         while bytes.len() < limits::LINK_WRITE
             && let Some(say) = waiting.says.pop_front()
@@ -188,6 +217,12 @@ mod tests {
         for n in 0..=limits::LINK_REFUSALS {
             assert_eq!(mailbox.parting(), None);
             mailbox.refused(n as u64, RefusalCode::NotAccepted);
+        }
+        assert!(mailbox.parting().is_some());
+        let mailbox = Mailbox::default();
+        for _ in 0..=limits::LINK_ANSWERS {
+            assert_eq!(mailbox.parting(), None);
+            mailbox.has([1; 32], true);
         }
         assert!(mailbox.parting().is_some());
     }

@@ -169,6 +169,33 @@ async fn what_a_newer_peer_says_is_passed_over() {
 }
 
 #[tokio::test]
+async fn what_is_sought_is_told_to_the_hub_and_answered() {
+    let mut b = Station::new("b");
+    let stranger = Stranger::new();
+    let (_connection, mut send, mut receive) = stranger.streams(&b).await;
+    let (hash, no_hash) = ("AB".repeat(32), "ab".repeat(31));
+    let frames = [hello(), Frame::Have { hash: no_hash }, Frame::Have { hash }];
+    send.write_all(&bytes(&frames)).await.unwrap();
+    let (link, ..) = b.up().await;
+    assert!(matches!(b.report().await, LinkReport::Have(at, [0xAB, ..]) if at == link));
+    b.order(LinkOrder::Has(link, [0xAB; 32], true)).await;
+    b.order(LinkOrder::Has(link, [1; 32], false)).await;
+    let mut decoder = Decoder::default();
+    let mut answers = Vec::new();
+    while answers.len() < 2 {
+        match decoder.frame().unwrap() {
+            Some(Frame::Has { hash, has }) => answers.push((hash, has)),
+            Some(_) => {}
+            None => {
+                let chunk = soon("an answer", receive.read_chunk(1000, true)).await.unwrap().unwrap();
+                decoder.push(&chunk.bytes);
+            }
+        }
+    }
+    assert_eq!(answers, [("ab".repeat(32), true), ("01".repeat(32), false)]);
+}
+
+#[tokio::test]
 async fn a_stranger_that_reads_nothing_is_given_up() {
     let mut b = Station::new("b");
     let stranger = Stranger::new();

@@ -156,6 +156,7 @@ impl Downloads {
             uid: request.uid,
             position: last + 1,
             source: request.source,
+            peer: request.peer,
             root: request.target.root,
             path: request.target.path,
             named: request.named,
@@ -172,6 +173,7 @@ impl Downloads {
             retry_at: None,
             added: now,
             changed: now,
+            sources: Vec::new(),
         };
         let op = Op::DownloadAdd { row: Box::new(row.clone()), event: queued(&row), key };
         let follow = Follow::Added(Box::new(row), reply);
@@ -309,11 +311,11 @@ impl Downloads {
         self.entries.insert(id, entry);
     }
 
-    /// A download stands otherwise; its place is changed by [`Follow::Ordered`] alone.
+    /// A download stands otherwise; its place is changed by [`Follow::Ordered`] alone, its sources by the engine.
     fn update(&mut self, row: DownloadRow) {
         if let Some(entry) = self.take(row.id) {
-            let row = DownloadRow { position: entry.row.position, ..row };
-            self.put(Entry { row, ..entry });
+            let (position, sources) = (entry.row.position, entry.row.sources);
+            self.put(Entry { row: DownloadRow { position, sources, ..row }, ..entry });
         }
     }
 

@@ -7,6 +7,7 @@ use crate::hub::handle::{Change, Reply};
 use crate::hub::orders::{Control, Done, End, Failed, Order, Report, Retry, Start};
 use crate::limits;
 use crate::store::{DownloadRow, Op, Outcome};
+use netkit_proto::ids::PeerId;
 use netkit_proto::rpc::call::{Download, DownloadState, Failure};
 use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::rpc::event::Event;
@@ -61,13 +62,15 @@ impl Downloads {
             (false, false) => Naming::Numbered,
         };
         let (id, target) = (row.id, target(&row));
-        entry.row = DownloadRow { limit: entry.row.limit, position: entry.row.position, ..row };
+        let DownloadRow { limit, position, sources, .. } = entry.row;
+        entry.row = DownloadRow { limit, position, sources, ..row };
         entry.is_committing = false;
         match (source, checksum) {
             (Ok(source), Ok(checksum)) => {
                 entry.running = Some(sender);
+                let sources = entry.row.sources.clone();
                 self.put(entry);
-                let start = Start { id, source, target, naming, checksum, part, control };
+                let start = Start { id, source, way: None, target, naming, checksum, part, sources, control };
                 self.orders.push_back(Order::Start(Box::new(start)));
                 self.resume_deferred(now, id);
             }
@@ -77,6 +80,24 @@ impl Downloads {
                 let failed =
                     Failed::new(Kind::InvalidParams, "its source or checksum can't be read any more");
                 self.failed(now, instant, id, failed, 0);
+            }
+        }
+    }
+
+    /// The peer that a download comes from.
+    pub(in crate::hub) fn peer_of(&self, id: u64) -> Option<PeerId> {
+        self.entries.get(&id)?.row.peer
+    }
+
+    /// A peer is there: what waits for it is tried at once.
+    pub(in crate::hub) fn on_peer(&mut self, instant: Instant, peer: PeerId) {
+        // Also one whose wait is only being committed.
+        let waits = |entry: &&Entry| entry.row.peer == Some(peer) && entry.retry.is_some();
+        let waiting: Vec<u64> = self.entries.values().filter(waits).map(|entry| entry.row.id).collect();
+        for id in waiting {
+            if let Some(mut entry) = self.take(id) {
+                entry.retry = Some(instant);
+                self.put(entry);
             }
         }
     }
@@ -99,6 +120,15 @@ impl Downloads {
                     self.steps.push(Step { ops, follow: Follow::Noted, is_asked: false });
                 }
             }
+            Report::Sources(id, sources) => {
+                let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.row.sources != sources)
+                else {
+                    return;
+                };
+                entry.row.sources.clone_from(&sources);
+                let ops = vec![Op::SourcesSave(id, sources)];
+                self.steps.push(Step { ops, follow: Follow::Noted, is_asked: false });
+            }
             Report::Restarted(download, lost, reason) => {
                 let Some(entry) = self.entries.get_mut(&download) else { return };
                 (entry.row.bytes, entry.row.size) = (0, None);
@@ -118,6 +148,7 @@ impl Downloads {
                 let follow = Follow::Complete(Box::new(row), committed);
                 self.steps.push(Step { ops, follow, is_asked: false });
             }
+            Report::Seek(..) => {} // the peers' business
             Report::Ended(id, end) => self.on_ended(now, instant, jitter, id, end),
             Report::Discarded(id, discarded) => self.on_discarded(now, id, discarded),
         }
@@ -195,7 +226,12 @@ impl Downloads {
     fn failed(&mut self, now: Timestamp, instant: Instant, id: u64, failed: Failed, jitter: u64) {
         let Some(mut entry) = self.take(id) else { return };
         let Failed { failure, retry } = failed;
-        let attempts = if entry.row.bytes > entry.best { 1 } else { entry.row.attempts + 1 };
+        let attempts = match retry {
+            _ if entry.row.bytes > entry.best => 1,
+            // That a peer is away is no fault of the download.
+            Retry::Away => entry.row.attempts.max(1),
+            _ => entry.row.attempts + 1,
+        };
         entry.best = entry.best.max(entry.row.bytes);
         let pause = pause(attempts, retry, jitter).filter(|_| attempts < limits::FETCH_TRIES);
         let retry_at =
@@ -284,6 +320,8 @@ pub(super) fn pause(attempts: u32, retry: Retry, jitter: u64) -> Option<Duration
     let asked = match retry {
         Retry::Never => return None,
         Retry::Later => Duration::ZERO,
+        // When it comes back that is told; until then it is looked after now and then.
+        Retry::Away => limits::FETCH_RETRY_LONGEST,
         Retry::After(asked) => asked.min(limits::FETCH_RETRY_ASKED),
     };
     let doubled = limits::FETCH_RETRY_FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(16));

@@ -2,7 +2,7 @@
 
 use super::{Downloads, Entry, not_found, shown_path};
 use crate::limits;
-use netkit_proto::rpc::call::{Download, DownloadList, DownloadState};
+use netkit_proto::rpc::call::{Download, DownloadList, DownloadSource, DownloadState};
 use netkit_proto::rpc::code::Error;
 use std::fmt::Write as _;
 
@@ -44,6 +44,7 @@ pub(super) fn of(entry: &Entry) -> Download {
                 hex
             })
         }),
+        sources: row.sources.clone(),
         error: row.error.clone(),
         attempts: row.attempts,
         retry_at: row.retry_at.filter(|_| is_waiting),
@@ -78,7 +79,11 @@ impl Downloads {
             let download = of(entry);
             let error = download.error.as_ref().map_or(0, |error| error.message.len());
             // What is escaped in JSON is not counted: with all of it a page still fits a line.
-            bytes += 600 + download.source.len() + download.path.len() + error;
+            let of_source = |source: &DownloadSource| {
+                60 + source.name.len() + source.trouble.as_ref().map_or(0, String::len)
+            };
+            let sources: usize = download.sources.iter().map(of_source).sum();
+            bytes += 600 + download.source.len() + download.path.len() + error + sources;
             downloads.push(download);
         }
         DownloadList { downloads, more: left.peek().is_some(), limit: *self.limit_in_force.borrow() }

@@ -69,6 +69,8 @@ impl Peers {
         peer.is_at(up.address);
         peer.trouble = None;
         peer.dialing.ended();
+        peer.file_port = up.hello.file_port;
+        self.arrived.push(up.peer);
         ops.push(Op::PeerSet(Box::new(peer.row.clone())));
         let epoch = up.hello.epoch;
         let stored = self.stored.get(&(up.peer, epoch)).map_or(0, |(stored, _)| *stored);
@@ -84,12 +86,12 @@ impl Peers {
             since: instant,
             lost: None,
             rtt: None,
-            file_port: up.hello.file_port,
             said: 0,
             said_bytes: 0,
         });
         self.links.insert(up.link, up.peer);
         self.orders.push_back(LinkOrder::Stored(up.link, stored));
+        self.ask_newcomer(up.peer);
         self.note(ops);
     }
 
@@ -158,16 +160,6 @@ impl Peer {
     fn on_second(&mut self, instant: Instant, from: SocketAddr) {
         if self.link.as_ref().is_some_and(|link| link.since + limits::DIAL_FIRST < instant) {
             self.lose_link(instant, Some(from));
-        }
-    }
-
-    /// It is there.
-    pub(super) fn is_at(&mut self, address: SocketAddr) {
-        let addresses = &mut self.row.addresses;
-        if addresses.first() != Some(&address) {
-            addresses.retain(|other| *other != address);
-            addresses.insert(0, address);
-            addresses.truncate(limits::PEER_ADDRESSES);
         }
     }
 }

@@ -153,6 +153,7 @@ impl Peers {
         let accept = self.rules.accept;
         let Some(peer) = self.peers.get_mut(&id) else { return };
         (peer.row.trust, peer.is_kept) = (trust, true);
+        self.is_trust_changed = true;
         peer.trouble = None;
         peer.dialing.hurry(instant);
         let parting = match &peer.link {

@@ -2,7 +2,8 @@
 //! `admit` judges a link that comes up.
 
 use super::admit::Up;
-use super::{Follow, Peer, Peers, Step};
+use super::{Follow, Peer, Peers, Step, is_within};
+use crate::hub::content::Sought;
 use crate::hub::links::{LinkId, LinkOrder, LinkReport, Parting, RefusalCode, Say, Sighting};
 use crate::limits;
 use crate::store::{Op, PeerRow};
@@ -31,6 +32,10 @@ impl Peers {
             LinkReport::Said(link, says) => self.on_said(now, instant, link, says),
             LinkReport::Stored(link, n) => self.on_stored(now, link, n),
             LinkReport::Refused(link, n, code) => self.on_refused(now, link, n, code),
+            LinkReport::Have(link, hash) => {
+                self.sought.extend(self.links.get(&link).map(|&peer| Sought { link, peer, hash }));
+            }
+            LinkReport::Has(link, hash) => self.on_has(link, hash),
             LinkReport::Pulse(link, rtt, address) => {
                 if let Some(peer) = self.linked(link)
                     && let Some(kept) = &mut peer.link
@@ -242,15 +247,4 @@ impl Peers {
         let row = peer.row.clone();
         self.note(vec![Op::PeerSet(Box::new(row))]);
     }
-}
-
-/// Whether a stranger may say one more: so many a second, and some at once.
-fn is_within((left, since): &mut (f64, Instant), instant: Instant) -> bool {
-    let grown = instant.saturating_duration_since(*since).as_secs_f64() * f64::from(limits::STRANGER_RATE);
-    (*left, *since) = ((*left + grown).min(f64::from(limits::STRANGER_BURST)), instant);
-    let may = *left >= 1.0;
-    if may {
-        *left -= 1.0;
-    }
-    may
 }

@@ -1,12 +1,13 @@
 //! The other netkit boxes: which there are, how far each is trusted, which link to it is kept, what waits for it and how
 //! far its own words are stored here. Plain state with plain methods that take the time as an argument. What they want
 //! committed they leave in `steps`, what the chat port is to do in `orders`; the hub takes both, and tells what was
-//! committed. `links` is what links tell, `admit` who may have one, `dial` when somebody is looked for, `post` what is sent, `ask` what people
-//! want, `view` what is shown.
+//! committed. `links` is what links tell, `admit` who may have one, `dial` when somebody is looked for, `post` what is
+//! sent, `ask` what people want, `view` what is shown, `files` where their files are.
 
 mod admit;
 mod ask;
 mod dial;
+mod files;
 mod links;
 mod name;
 mod post;
@@ -17,12 +18,15 @@ pub use view::PeerCounts;
 
 use super::answer;
 use super::commit::Step;
+use super::content::Sought;
 use super::handle::{Queued, Reply};
 use super::links::{DialId, Introduction, LinkId, LinkOrder};
 use crate::config::{Accept, Config};
 use crate::limits;
 use crate::store::{HostRow, Letter, LoadedPeers, Op, Outcome, PeerRow};
 use dial::{Dialing, Target};
+use files::Wanted;
+use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::ids::{Epoch, PeerId};
 use netkit_proto::name::PeerName;
 use netkit_proto::rpc::call::{Empty, Peer as Shown, Trust};
@@ -72,7 +76,6 @@ struct Link {
     since: Instant,
     lost: Option<Lost>,
     rtt: Option<Duration>,
-    file_port: Option<u16>,
     /// How many of the letters were said on it, from the first on, and their bytes.
     said: usize,
     said_bytes: usize,
@@ -100,6 +103,8 @@ struct Peer {
     /// The highest number that it may have heard.
     heard: u64,
     dialing: Dialing,
+    /// Its file port, as its last hello said.
+    file_port: Option<u16>,
     /// Messages that a stranger may still say, and since when.
     allowance: (f64, Instant),
     /// Why it could not be reached, or is not let in.
@@ -144,8 +149,16 @@ pub(super) struct Peers {
     counted: (u64, u64),
     /// Links that were ended because they were too many, or too much was said on them.
     refused: u64,
+    /// Which files others are asked for, and who waits for those who have them.
+    wanted_files: HashMap<BlockHash, Wanted>,
+    /// Who was linked since that was looked at last.
+    pub arrived: Vec<PeerId>,
+    /// What [`Peers::trust_view`] gives is another one.
+    pub is_trust_changed: bool,
     pub steps: Vec<Step<Follow>>,
     pub orders: VecDeque<LinkOrder>,
+    /// What peers ask for by its hash.
+    pub sought: VecDeque<Sought>,
 }
 
 impl Peers {
@@ -176,8 +189,12 @@ impl Peers {
             queued_bytes: 0,
             counted: (0, 0),
             refused: 0,
+            wanted_files: HashMap::new(),
+            arrived: Vec::new(),
+            is_trust_changed: false,
             steps: Vec::new(),
             orders: VecDeque::new(),
+            sought: VecDeque::new(),
         };
         for row in loaded.peers {
             peers.insert(Peer { is_kept: true, ..Peer::new(row, instant) });
@@ -284,6 +301,7 @@ impl Peers {
     pub(super) fn on_tick(&mut self, now: Timestamp, instant: Instant) {
         self.expire(now);
         self.dial(instant);
+        self.seek_no_more();
         self.count();
     }
 
@@ -302,6 +320,7 @@ impl Peers {
     }
 
     fn insert(&mut self, peer: Peer) {
+        self.is_trust_changed |= peer.row.trust != Trust::New;
         self.names.entry(peer.row.name.clone()).or_default().push(peer.row.id);
         self.peers.insert(peer.row.id, peer);
     }
@@ -309,6 +328,7 @@ impl Peers {
     /// Takes a peer out of all lists.
     fn take(&mut self, id: PeerId) -> Option<Peer> {
         let peer = self.peers.remove(&id)?;
+        self.is_trust_changed |= peer.row.trust != Trust::New;
         if let Some(namesakes) = self.names.get_mut(&peer.row.name) {
             namesakes.retain(|namesake| *namesake != id);
             if namesakes.is_empty() {
@@ -337,10 +357,32 @@ impl Peer {
             letters: VecDeque::new(),
             heard: 0,
             dialing: Dialing::now(instant),
+            file_port: None,
             allowance: (f64::from(limits::STRANGER_BURST), instant),
             trouble: None,
         }
     }
+
+    /// It is there.
+    fn is_at(&mut self, address: SocketAddr) {
+        let addresses = &mut self.row.addresses;
+        if addresses.first() != Some(&address) {
+            addresses.retain(|other| *other != address);
+            addresses.insert(0, address);
+            addresses.truncate(limits::PEER_ADDRESSES);
+        }
+    }
+}
+
+/// Whether a stranger may say one more: so many a second, and some at once.
+fn is_within((left, since): &mut (f64, Instant), instant: Instant) -> bool {
+    let grown = instant.saturating_duration_since(*since).as_secs_f64() * f64::from(limits::STRANGER_RATE);
+    (*left, *since) = ((*left + grown).min(f64::from(limits::STRANGER_BURST)), instant);
+    let may = *left >= 1.0;
+    if may {
+        *left -= 1.0;
+    }
+    may
 }
 
 /// Whether messages of a peer that is trusted so far are taken.

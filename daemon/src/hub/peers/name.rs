@@ -60,7 +60,7 @@ impl Peers {
     ///
     /// # Errors
     /// That nobody is called so, or several are.
-    pub(super) fn find(&self, text: &str) -> Result<PeerId, Error> {
+    pub(in crate::hub) fn find(&self, text: &str) -> Result<PeerId, Error> {
         if let Ok(id) = text.parse::<PeerId>() {
             return if self.peers.contains_key(&id) { Ok(id) } else { Err(nobody(text)) };
         }

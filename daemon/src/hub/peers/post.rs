@@ -118,6 +118,7 @@ impl Peers {
                 continue;
             };
             (peer.row.trust, peer.is_kept) = (Trust::Known, true);
+            self.is_trust_changed = true;
             ops.push(Op::PeerSet(Box::new(peer.row.clone())));
             ops.push(Op::Append(now, Event::PeerKnown(PeerFacts { peer: label, id })));
             if let Some(link) = peer.link.as_ref().filter(|link| link.is_refused).map(|link| link.id) {

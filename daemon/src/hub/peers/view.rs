@@ -1,6 +1,7 @@
 //! How peers and rooms are shown.
 
 use super::{Peer, Peers};
+use crate::hub::trust::TrustView;
 use netkit_proto::ids::PeerId;
 use netkit_proto::name::PeerName;
 use netkit_proto::rpc::call::{
@@ -66,11 +67,16 @@ impl Peers {
             addresses,
             seen: is_seen.then_some(peer.row.seen),
             rtt_ms: peer.link.as_ref().and_then(|link| link.rtt).map(|rtt| rtt.as_micros() as f64 / 1000.0),
-            file_port: peer.link.as_ref().and_then(|link| link.file_port),
+            file_port: peer.file_port.filter(|_| peer.link.is_some()),
             rooms: peer.row.rooms.clone(),
             queued: peer.letters.len() as u64,
             trouble: peer.trouble.clone(),
         }
+    }
+
+    /// Who is trusted how far.
+    pub(in crate::hub) fn trust_view(&self) -> TrustView {
+        TrustView::new(self.peers.values().map(|peer| (peer.row.id, peer.row.trust, peer.row.name.clone())))
     }
 
     fn me(&self) -> Me {

@@ -18,19 +18,15 @@ use std::path::Path;
 impl Handle for DownloadsAdd {
     async fn start(self, session: &mut Session) -> Result<Progress<DownloadAdded>, Error> {
         let source: Source = self.source.parse().map_err(|e| Error::new(Kind::InvalidParams, e))?;
-        match &source {
-            Source::Http(url) => check_url(url)?,
-            Source::Plain { .. } => {}
-            Source::Peer { name, .. } => {
-                return Err(Error::new(Kind::NotFound, format_args!("no peer is called {name}"))
-                    .hint("write https://…, or tcp://HOST:PORT/NAME for a server that takes a bare name"));
-            }
+        if let Source::Http(url) = &source {
+            check_url(url)?;
         }
         let downloads = session.context.config.borrow().downloads.clone();
         let (target, named) = place(&downloads, &source, self.output.as_deref())?;
         let request = DownloadRequest {
             uid: session.caller.uid,
             source: self.source,
+            peer: None, // the hub knows whom the name means
             target,
             named,
             force: self.force,
@@ -38,7 +34,8 @@ impl Handle for DownloadsAdd {
             limit: self.limit,
             key: self.key,
         };
-        let answer = session.context.hub.ask(|reply| Command::DownloadAdd(Box::new(request), reply)).await?;
+        let add = |reply| Command::DownloadAdd(Box::new(request), source.peer(), reply);
+        let answer = session.context.hub.ask(add).await?;
         Ok(Progress::later(answer.wait()))
     }
 }

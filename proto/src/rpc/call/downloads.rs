@@ -99,6 +99,18 @@ super::plain_data! {
         hint: Option<String>,
     }
 
+    /// Who bytes of a download came from.
+    #[derive(Eq)]
+    DownloadSource {
+        /// What it is called: a peer, or a host.
+        name: String,
+        /// Bytes that came from it and were right.
+        bytes: u64,
+        /// Why it is asked no more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trouble: Option<String>,
+    }
+
     /// A download.
     Download {
         /// Its id, never given to another.
@@ -121,11 +133,15 @@ super::plain_data! {
         /// What the content must hash to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         checksum: Option<Checksum>,
-        /// Whether the content was checked: it is what `checksum` names.
+        /// Whether the content was checked: against `checksum`, or block by block against what its peer says that it
+        /// has.
         verified: bool,
         /// What `b3sum` prints for the file, once it is complete.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         blake3: Option<String>,
+        /// Who its bytes came from, where that was a peer.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sources: Vec<DownloadSource>,
         /// Why it failed, or why the last try did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<Failure>,

@@ -24,9 +24,9 @@ pub use cursors::{
     Cursor, CursorList, CursorOpened, CursorsClose, CursorsCommit, CursorsList, CursorsOpen, CursorsRemove,
 };
 pub use downloads::{
-    Download, DownloadAdded, DownloadList, DownloadState, DownloadsAdd, DownloadsCancel, DownloadsLimit,
-    DownloadsList, DownloadsMove, DownloadsPause, DownloadsRemove, DownloadsResume, DownloadsRetry,
-    DownloadsShow, Failure, Place,
+    Download, DownloadAdded, DownloadList, DownloadSource, DownloadState, DownloadsAdd, DownloadsCancel,
+    DownloadsLimit, DownloadsList, DownloadsMove, DownloadsPause, DownloadsRemove, DownloadsResume,
+    DownloadsRetry, DownloadsShow, Failure, Place,
 };
 pub use events::{
     Delivery, EventsPosition, EventsRead, EventsSubscribe, EventsUnsubscribe, Page, Position, Subscribed,

@@ -71,5 +71,8 @@ super::plain_data! {
     FilesList {
         /// `SHARE/path`; empty: the shares themselves.
         path: String,
+        /// Whose; without: our own.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        peer: Option<String>,
     }
 }

@@ -69,6 +69,7 @@ impl Queue {
             match order {
                 Order::Start(start) => drop(self.started.insert(start.id, *start)),
                 Order::Discard(id, _) => self.discarded.push(id),
+                Order::List(_) => {} // no business of the queue
             }
         }
     }
@@ -143,6 +144,7 @@ fn request(n: u64) -> DownloadRequest {
     DownloadRequest {
         uid: 0,
         source: format!("http://h/f{n}"),
+        peer: None,
         target: Target { root: "/d".into(), path },
         named: false,
         force: false,

@@ -184,3 +184,13 @@ fn a_refused_message_is_told_and_the_others_go_on() {
     assert_eq!(me.events.iter().filter(|event| matches!(event, Event::Refused { .. })).count(), 1);
     assert_eq!(me.peers.queued, 0);
 }
+
+#[test]
+fn what_a_peer_seeks_is_passed_on_with_who_asks() {
+    let mut it = Box5::new();
+    it.up(1, 2, "bob");
+    it.report(LinkReport::Have(1, [7; 32]));
+    it.report(LinkReport::Have(99, [8; 32])); // a link that is not kept any more
+    let sought = Sought { link: 1, peer: id(2), hash: [7; 32] };
+    assert_eq!(it.peers.sought, [sought]);
+}

@@ -236,3 +236,26 @@ fn a_whole_id_must_be_the_peers() {
     let shown = me.command(|reply| PeerCommand::Trust("bob".into(), Some(id(9)), reply)).unwrap();
     assert_eq!(shown.trust, Trust::Trusted);
 }
+
+#[test]
+fn what_is_published_of_trust_changes_with_it() {
+    let mut it = Box5::new();
+    let is_changed = |it: &mut Box5| std::mem::take(&mut it.peers.is_trust_changed);
+    it.up(1, 2, "bob");
+    assert!(!is_changed(&mut it), "a stranger more or less is no matter");
+    assert_eq!(it.peers.trust_view().of(id(2)), Trust::New);
+    it.send("bob", "x").unwrap();
+    assert!(is_changed(&mut it));
+    assert_eq!(it.peers.trust_view().of(id(2)), Trust::Known);
+    it.trust("bob");
+    assert!(is_changed(&mut it));
+    assert_eq!(it.peers.trust_view().of(id(2)), Trust::Trusted);
+    it.up(2, 2, "robert");
+    assert!(is_changed(&mut it), "a name can be in a list");
+    it.command(|reply| PeerCommand::Block("robert".into(), reply)).unwrap();
+    assert!(is_changed(&mut it));
+    assert_eq!(it.peers.trust_view().of(id(2)), Trust::Blocked);
+    it.command(|reply| PeerCommand::Remove("robert".into(), reply)).unwrap();
+    assert!(is_changed(&mut it));
+    assert_eq!(it.peers.trust_view().of(id(2)), Trust::New);
+}

@@ -1,47 +1,23 @@
 //! What is there of a file that is being fetched: its bytes in the part file, a hash of each block, and what of that
 //! was told to the hub. Bytes of one block come in their order, blocks in any. Blocks the thread that calls it.
 
+mod ledger;
+mod proof;
+
+pub(super) use ledger::Ledger;
+pub(super) use proof::{Settled, SharedManifest};
+
+use super::sources::SourceId;
 use crate::files::PartFile;
 use crate::hub::orders::{BlockRow, PartRow};
 use crate::limits;
+use ledger::Entries;
 use netkit_proto::files::manifest::{self, BLOCK, BlockHash, BlockHasher};
+use proof::{Complete, Proof};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// What others look at while a thread writes.
-#[derive(Debug, Default)]
-pub(super) struct Ledger(Mutex<Entries>);
-
-#[derive(Debug, Default)]
-struct Entries {
-    bytes: u64,
-    /// Complete blocks that were not told yet.
-    fresh: Vec<BlockRow>,
-    /// Bytes of the blocks that are under way.
-    open: BTreeMap<u64, u64>,
-}
-
-impl Ledger {
-    fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Bytes that are there.
-    pub(super) fn bytes(&self) -> u64 {
-        self.lock().bytes
-    }
-
-    /// What is to be noted of the blocks: those that are complete since it was asked last, and those under way.
-    pub(super) fn to_note(&self) -> Vec<BlockRow> {
-        let mut entries = self.lock();
-        let mut rows = std::mem::take(&mut entries.fresh);
-        let open = entries.open.iter().filter(|(_, bytes)| **bytes > 0);
-        rows.extend(open.map(|(&block, &bytes)| BlockRow { block, bytes, hash: None }));
-        rows
-    }
-}
+use std::sync::Arc;
 
 /// See the module.
 #[derive(Debug)]
@@ -51,12 +27,38 @@ pub(super) struct Content {
     pub about: PartRow,
     ledger: Arc<Ledger>,
     done: BTreeMap<u64, BlockHash>,
-    open: HashMap<u64, BlockHasher>,
+    open: HashMap<u64, Open>,
+    /// What the blocks must be, where the source tells that.
+    proof: Option<Proof>,
+    /// What was found since it was asked last.
+    settled: Vec<Settled>,
     /// The hash of the first block as that of a whole file, where it may turn out to be.
     first_alone: Option<BlockHash>,
     unsynced: u64,
     /// Bytes that may be written before the disk's free space is looked at; `None` where the space was claimed.
     unclaimed: Option<u64>,
+}
+
+/// A block of which some bytes are there.
+#[derive(Debug)]
+struct Open {
+    hasher: BlockHasher,
+    /// See [`Settled::givers`].
+    givers: Vec<(SourceId, u64)>,
+}
+
+impl Open {
+    fn new(block: u64) -> Open {
+        Open { hasher: BlockHasher::new(block), givers: Vec::new() }
+    }
+
+    fn take(&mut self, bytes: &[u8], from: SourceId) {
+        self.hasher.update(bytes);
+        match self.givers.last_mut() {
+            Some((last, count)) if *last == from => *count += bytes.len() as u64,
+            _ => self.givers.push((from, bytes.len() as u64)),
+        }
+    }
 }
 
 impl Content {
@@ -78,6 +80,8 @@ impl Content {
             ledger: Arc::default(),
             done: BTreeMap::new(),
             open: HashMap::new(),
+            proof: None,
+            settled: Vec::new(),
             first_alone: None,
             unsynced: 0,
             unclaimed: Some(0),
@@ -112,7 +116,7 @@ impl Content {
                     let hasher = content.read(row.block, row.bytes)?.1;
                     entries.open.insert(row.block, hasher.filled());
                     entries.bytes += hasher.filled();
-                    content.open.insert(row.block, hasher);
+                    content.open.insert(row.block, Open { hasher, givers: Vec::new() });
                 }
                 _ => {} // it is fetched again
             }
@@ -166,8 +170,11 @@ impl Content {
     /// The bytes that are not there, of a file of this size, in rising order.
     pub(super) fn missing(&self, size: u64) -> Vec<Range<u64>> {
         let mut missing: Vec<Range<u64>> = Vec::new();
-        for block in (0..manifest::blocks(size)).filter(|block| !self.done.contains_key(block)) {
-            let filled = self.open.get(&block).map_or(0, BlockHasher::filled);
+        let is_there = |block: &u64| {
+            self.done.contains_key(block) || self.proof.as_ref().is_some_and(|proof| proof.has(*block))
+        };
+        for block in (0..manifest::blocks(size)).filter(|block| !is_there(block)) {
+            let filled = self.open.get(&block).map_or(0, |open| open.hasher.filled());
             let range = block * BLOCK + filled..((block + 1) * BLOCK).min(size);
             match missing.last_mut() {
                 Some(last) if last.end == range.start => last.end = range.end,
@@ -188,7 +195,53 @@ impl Content {
         self.file.release(&self.missing(self.about.size.unwrap_or_default()))
     }
 
-    /// Hashes and writes bytes. `room` is asked now and then whether the disk takes so many more, where that was not
+    /// From now on a block counts when it is what this manifest says, which may still be coming. What is there already
+    /// is compared again.
+    pub(super) fn expect(&mut self, manifest: SharedManifest) {
+        let there = std::mem::take(&mut self.done).into_iter();
+        let waiting =
+            there.map(|(block, hash)| (block, Complete { hash, givers: Vec::new(), is_counted: true }));
+        self.proof = Some(Proof::new(manifest, waiting.collect()));
+    }
+
+    /// Compares what can be compared by now.
+    pub(super) fn compare(&mut self) {
+        while let Some((block, complete, is_right)) = self.proof.as_mut().and_then(Proof::next) {
+            let len = self.block_len(block);
+            let mut entries = self.ledger.lock();
+            match (is_right, complete.is_counted) {
+                (true, false) => {
+                    entries.bytes += len;
+                    entries.fresh.push(BlockRow { block, bytes: len, hash: Some(complete.hash) });
+                }
+                (false, true) => entries.bytes -= len,
+                _ => {}
+            }
+            drop(entries);
+            if is_right {
+                self.done.insert(block, complete.hash);
+            }
+            self.settled.push(Settled { block, givers: complete.givers, is_right });
+        }
+    }
+
+    /// What was compared since this was asked last.
+    pub(super) fn take_settled(&mut self) -> Vec<Settled> {
+        std::mem::take(&mut self.settled)
+    }
+
+    /// Whether every block is there and right, and the manifest that says so complete.
+    pub(super) fn is_proved(&self) -> bool {
+        let blocks = self.about.size.map(manifest::blocks);
+        blocks == Some(self.done.len() as u64) && self.proof.as_ref().is_some_and(Proof::is_whole)
+    }
+
+    /// The bytes of a block of this file.
+    pub(super) fn range(&self, block: u64) -> Range<u64> {
+        block * BLOCK..block * BLOCK + self.block_len(block)
+    }
+
+    /// Hashes and writes bytes that `from` gave. `room` is asked now and then whether the disk takes so many more, where that was not
     /// claimed.
     ///
     /// # Errors
@@ -197,6 +250,7 @@ impl Content {
         &mut self,
         mut offset: u64,
         mut bytes: &[u8],
+        from: SourceId,
         room: impl Fn(&PartFile, u64) -> io::Result<()>,
     ) -> io::Result<()> {
         if let Some(unchecked) = &mut self.unclaimed {
@@ -213,20 +267,19 @@ impl Content {
         while !bytes.is_empty() {
             let block = offset / BLOCK;
             let here = usize::try_from(BLOCK - offset % BLOCK).unwrap_or(usize::MAX).min(bytes.len());
-            let hasher = self.open.entry(block).or_insert_with(|| BlockHasher::new(block));
-            if hasher.filled() != offset % BLOCK {
+            let open = self.open.entry(block).or_insert_with(|| Open::new(block));
+            if open.hasher.filled() != offset % BLOCK {
                 return Err(io::Error::other("bytes of a block came out of their order"));
             }
-            hasher.update(&bytes[..here]);
-            if hasher.filled() == self.block_len(block) {
+            open.take(&bytes[..here], from);
+            self.ledger.lock().bytes += here as u64;
+            if open.hasher.filled() == self.block_len(block) {
                 self.complete(block);
             }
             (offset, bytes) = (offset + here as u64, &bytes[here..]);
         }
-        let mut entries = self.ledger.lock();
-        entries.bytes += total;
-        entries.open = self.open.iter().map(|(&block, hasher)| (block, hasher.filled())).collect();
-        drop(entries);
+        let open = self.open.iter().map(|(&block, open)| (block, open.hasher.filled())).collect();
+        self.ledger.lock().open = open;
         self.unsynced += total;
         if self.unsynced >= limits::FETCH_WRITEBACK {
             self.file.start_writeback(0..0); // to the end of the file
@@ -236,11 +289,16 @@ impl Content {
     }
 
     fn complete(&mut self, block: u64) {
-        let Some(hasher) = self.open.remove(&block) else { return };
+        let Some(Open { hasher, givers }) = self.open.remove(&block) else { return };
         if block == 0 && self.about.size.is_none() {
             self.first_alone = Some(hasher.finish(true));
         }
         let hash = hasher.finish(self.is_only(block));
+        if let Some(proof) = &mut self.proof {
+            proof.add(block, Complete { hash, givers, is_counted: false });
+            self.ledger.lock().bytes -= hasher.filled(); // until it is known to be right
+            return self.compare();
+        }
         self.done.insert(block, hash);
         self.ledger.lock().fresh.push(BlockRow { block, bytes: hasher.filled(), hash: Some(hash) });
     }
@@ -269,96 +327,4 @@ impl Content {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::files::{Target, TargetDir};
-    use netkit_proto::path::SafePath;
-    use std::path::Path;
-
-    fn dir(path: &Path) -> Arc<TargetDir> {
-        let target = Target { root: path.into(), path: SafePath::parse(b"x").unwrap() };
-        Arc::new(TargetDir::open(&target, None).unwrap())
-    }
-
-    fn sample(len: u64) -> Vec<u8> {
-        (0..len).map(|i| (i % 251) as u8).collect()
-    }
-
-    fn write(content: &mut Content, bytes: &[u8], offset: u64) {
-        content.write(offset, bytes, |_, _| Ok(())).unwrap();
-    }
-
-    #[test]
-    fn the_hash_is_that_of_the_file_whether_its_size_was_known_or_not() {
-        let tmp = tempfile::tempdir().unwrap();
-        for size in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 3 * BLOCK + 5] {
-            for known in [true, false] {
-                let bytes = sample(size);
-                let part = PartFile::create(&dir(tmp.path()), 1).unwrap();
-                let mut content = Content::new(part, "boot").unwrap();
-                content.about.size = known.then_some(size);
-                for (n, piece) in bytes.chunks(300_000).enumerate() {
-                    write(&mut content, piece, n as u64 * 300_000);
-                }
-                let expected = Some((size, *blake3::hash(&bytes).as_bytes()));
-                assert_eq!(content.finish(), expected, "{size} {known}");
-                assert_eq!(content.ledger.bytes(), size);
-            }
-        }
-    }
-
-    #[test]
-    fn what_was_noted_is_not_fetched_again() {
-        let tmp = tempfile::tempdir().unwrap();
-        let (size, bytes) = (5 * BLOCK + 7, sample(5 * BLOCK + 7));
-        let mut content = Content::new(PartFile::create(&dir(tmp.path()), 1).unwrap(), "boot").unwrap();
-        content.about.size = Some(size);
-        write(&mut content, &bytes[..BLOCK as usize + 10], 0);
-        write(&mut content, &bytes[3 * BLOCK as usize..4 * BLOCK as usize], 3 * BLOCK);
-        let (about, mut rows) = (content.about.clone(), content.ledger.to_note());
-        write(&mut content, &bytes[5 * BLOCK as usize..], 5 * BLOCK);
-        rows.extend(content.ledger.to_note());
-        let rows: BTreeMap<u64, BlockRow> = rows.into_iter().map(|row| (row.block, row)).collect();
-        let rows: Vec<BlockRow> = rows.into_values().collect();
-        drop(content);
-
-        let reopen = || PartFile::reopen(&dir(tmp.path()), 1).unwrap().unwrap();
-        let mut again = Content::resume(reopen(), about.clone(), &rows, "boot").unwrap();
-        assert_eq!(again.missing(size), [BLOCK + 10..3 * BLOCK, 4 * BLOCK..5 * BLOCK]);
-        assert_eq!(again.ledger.bytes(), 2 * BLOCK + 17);
-        assert_eq!(again.finish(), None);
-        for range in again.missing(size) {
-            write(&mut again, &bytes[range.start as usize..range.end as usize], range.start);
-        }
-        assert_eq!(again.finish(), Some((size, *blake3::hash(&bytes).as_bytes())));
-    }
-
-    #[test]
-    fn after_another_boot_only_what_is_on_the_disk_counts() {
-        let tmp = tempfile::tempdir().unwrap();
-        let (size, bytes) = (3 * BLOCK, sample(3 * BLOCK));
-        let mut content = Content::new(PartFile::create(&dir(tmp.path()), 1).unwrap(), "boot").unwrap();
-        content.about.size = Some(size);
-        write(&mut content, &bytes[..(2 * BLOCK + 9) as usize], 0);
-        content.file().write_at(b"lost", BLOCK + 100).unwrap();
-        let (about, rows) = (content.about.clone(), content.ledger.to_note());
-        drop(content);
-        let reopen = || PartFile::reopen(&dir(tmp.path()), 1).unwrap().unwrap();
-        let same = Content::resume(reopen(), about.clone(), &rows, "boot").unwrap();
-        assert_eq!(same.missing(size)[0], 2 * BLOCK + 9..size, "what this boot wrote is there");
-        drop(same);
-        let other = Content::resume(reopen(), about, &rows, "another boot").unwrap();
-        assert_eq!(other.missing(size)[0], BLOCK..size);
-        assert_eq!(other.about.boot, "another boot");
-    }
-
-    #[test]
-    fn the_disk_is_looked_at_only_where_its_space_was_not_claimed() {
-        let tmp = tempfile::tempdir().unwrap();
-        let mut content = Content::new(PartFile::create(&dir(tmp.path()), 1).unwrap(), "boot").unwrap();
-        let full = |_: &PartFile, _| Err(io::ErrorKind::StorageFull.into());
-        assert_eq!(content.write(0, b"x", full).unwrap_err().kind(), io::ErrorKind::StorageFull);
-        content.unclaimed = None;
-        assert!(content.write(0, b"x", full).is_ok());
-    }
-}
+mod tests;

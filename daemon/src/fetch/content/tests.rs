@@ -1,0 +1,96 @@
+//! What is kept, hashed, noted and gone on with.
+
+use super::*;
+use crate::files::{Target, TargetDir};
+use netkit_proto::path::SafePath;
+use std::path::Path;
+
+fn dir(path: &Path) -> Arc<TargetDir> {
+    let target = Target { root: path.into(), path: SafePath::parse(b"x").unwrap() };
+    Arc::new(TargetDir::open(&target, None).unwrap())
+}
+
+fn sample(len: u64) -> Vec<u8> {
+    (0..len).map(|i| (i % 251) as u8).collect()
+}
+
+fn write(content: &mut Content, bytes: &[u8], offset: u64) {
+    content.write(offset, bytes, SourceId::default(), |_, _| Ok(())).unwrap();
+}
+
+#[test]
+fn the_hash_is_that_of_the_file_whether_its_size_was_known_or_not() {
+    let tmp = tempfile::tempdir().unwrap();
+    for size in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 3 * BLOCK + 5] {
+        for known in [true, false] {
+            let bytes = sample(size);
+            let part = PartFile::create(&dir(tmp.path()), 1).unwrap();
+            let mut content = Content::new(part, "boot").unwrap();
+            content.about.size = known.then_some(size);
+            for (n, piece) in bytes.chunks(300_000).enumerate() {
+                write(&mut content, piece, n as u64 * 300_000);
+            }
+            let expected = Some((size, *blake3::hash(&bytes).as_bytes()));
+            assert_eq!(content.finish(), expected, "{size} {known}");
+            assert_eq!(content.ledger.bytes(), size);
+        }
+    }
+}
+
+#[test]
+fn what_was_noted_is_not_fetched_again() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (size, bytes) = (5 * BLOCK + 7, sample(5 * BLOCK + 7));
+    let mut content = Content::new(PartFile::create(&dir(tmp.path()), 1).unwrap(), "boot").unwrap();
+    content.about.size = Some(size);
+    write(&mut content, &bytes[..BLOCK as usize + 10], 0);
+    write(&mut content, &bytes[3 * BLOCK as usize..4 * BLOCK as usize], 3 * BLOCK);
+    let (about, mut rows) = (content.about.clone(), content.ledger.to_note());
+    write(&mut content, &bytes[5 * BLOCK as usize..], 5 * BLOCK);
+    rows.extend(content.ledger.to_note());
+    let rows: BTreeMap<u64, BlockRow> = rows.into_iter().map(|row| (row.block, row)).collect();
+    let rows: Vec<BlockRow> = rows.into_values().collect();
+    drop(content);
+
+    let reopen = || PartFile::reopen(&dir(tmp.path()), 1).unwrap().unwrap();
+    let mut again = Content::resume(reopen(), about.clone(), &rows, "boot").unwrap();
+    assert_eq!(again.missing(size), [BLOCK + 10..3 * BLOCK, 4 * BLOCK..5 * BLOCK]);
+    assert_eq!(again.ledger.bytes(), 2 * BLOCK + 17);
+    assert_eq!(again.finish(), None);
+    for range in again.missing(size) {
+        write(&mut again, &bytes[range.start as usize..range.end as usize], range.start);
+    }
+    assert_eq!(again.finish(), Some((size, *blake3::hash(&bytes).as_bytes())));
+}
+
+#[test]
+fn after_another_boot_only_what_is_on_the_disk_counts() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (size, bytes) = (3 * BLOCK, sample(3 * BLOCK));
+    let mut content = Content::new(PartFile::create(&dir(tmp.path()), 1).unwrap(), "boot").unwrap();
+    content.about.size = Some(size);
+    write(&mut content, &bytes[..(2 * BLOCK + 9) as usize], 0);
+    content.file().write_at(b"lost", BLOCK + 100).unwrap();
+    let (about, rows) = (content.about.clone(), content.ledger.to_note());
+    drop(content);
+    let reopen = || PartFile::reopen(&dir(tmp.path()), 1).unwrap().unwrap();
+    let same = Content::resume(reopen(), about.clone(), &rows, "boot").unwrap();
+    assert_eq!(same.missing(size)[0], 2 * BLOCK + 9..size, "what this boot wrote is there");
+    drop(same);
+    let other = Content::resume(reopen(), about, &rows, "another boot").unwrap();
+    assert_eq!(other.missing(size)[0], BLOCK..size);
+    assert_eq!(other.about.boot, "another boot");
+}
+
+#[test]
+fn the_disk_is_looked_at_only_where_its_space_was_not_claimed() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut content = Content::new(PartFile::create(&dir(tmp.path()), 1).unwrap(), "boot").unwrap();
+    let full = |_: &PartFile, _| Err(io::ErrorKind::StorageFull.into());
+    assert_eq!(
+        content.write(0, b"x", SourceId::default(), full).unwrap_err().kind(),
+        io::ErrorKind::StorageFull
+    );
+    content.unclaimed = None;
+    assert!(content.write(0, b"x", SourceId::default(), full).is_ok());
+}

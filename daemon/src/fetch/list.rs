@@ -1,0 +1,113 @@
+//! What a peer shares, as it says: one question and its answer, for somebody at the control socket. The answer is a
+//! stranger's: bounded, and made of names that can be names.
+
+use super::Engine;
+use super::channel::{self, Channel};
+use crate::hub::orders::{Failed, ListPeer, Way};
+use crate::limits;
+use hyper::header::{ACCEPT, LAST_MODIFIED};
+use hyper::{Method, Request, StatusCode};
+use netkit_proto::files::listing::{EntryKind, ListEntry, Listing, percent_encoded};
+use netkit_proto::path::SafePath;
+use netkit_proto::rpc::code::Kind;
+use netkit_proto::time::Timestamp;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio::time::timeout;
+
+/// Asks, and answers whoever waits.
+pub(super) async fn answer(engine: Arc<Engine>, list: ListPeer) {
+    let ListPeer { way, path, mut reply } = list;
+    let listed = async {
+        let _turn = engine.listings.acquire().await;
+        timeout(limits::LIST_PEER, ask(&engine, &way, &path)).await.unwrap_or_else(|_| {
+            let (whom, seconds) = (&way.label, limits::LIST_PEER.as_secs());
+            Err(Failed::new(Kind::Timeout, format_args!("{whom} did not list it within {seconds} s")))
+        })
+    };
+    tokio::select! {
+        listed = listed => {
+            let _ = reply.send(listed.map_err(|failed| failed.into_error())); // the asker may have left
+        }
+        () = reply.closed() => {}
+        () = engine.stop.cancelled() => {}
+    }
+}
+
+async fn ask(engine: &Engine, way: &Way, path: &SafePath) -> Result<Listing, Failed> {
+    let mut channel = engine.peers.connect(way).await?;
+    let components: Vec<String> = path.components().map(percent_encoded).collect();
+    let target = format!("/{}", components.join("/"));
+    let directory = if path.is_root() { target.clone() } else { format!("{target}/") };
+    let head = begin(&mut channel, way, Method::GET, &directory).await?;
+    match head.status {
+        StatusCode::OK => read(&mut channel, way).await,
+        // A file has no slash behind it, and a share is none.
+        StatusCode::NOT_FOUND if components.len() > 1 => {
+            while next(&mut channel, way).await?.is_some() {}
+            let head = begin(&mut channel, way, Method::HEAD, &target).await?;
+            let name = path.file_name().unwrap_or_default();
+            let date = head.headers.get(LAST_MODIFIED).and_then(|date| date.to_str().ok());
+            let modified = date.and_then(|date| httpdate::parse_http_date(date).ok());
+            match (head.status, head.size) {
+                (StatusCode::OK, Some(size)) => Ok(Listing {
+                    entries: vec![ListEntry::new(name, EntryKind::File, Some(size), modified.map(timestamp))],
+                    truncated: false,
+                }),
+                (status, _) => Err(refused(way, status)),
+            }
+        }
+        status => Err(refused(way, status)),
+    }
+}
+
+fn timestamp(time: SystemTime) -> Timestamp {
+    time.into()
+}
+
+async fn begin(
+    channel: &mut Channel,
+    way: &Way,
+    method: Method,
+    target: &str,
+) -> Result<channel::Head, Failed> {
+    let request = Request::builder().method(method).uri(target).header("host", channel.host());
+    let request = request.header(ACCEPT, "application/json").body(String::new());
+    let request = request.map_err(|why| Failed::new(Kind::InvalidParams, why))?;
+    channel.ask(request).await.map_err(|error| channel::broken(&error, &way.label))
+}
+
+async fn next(channel: &mut Channel, way: &Way) -> Result<Option<bytes::Bytes>, Failed> {
+    channel.next().await.map_err(|error| channel::broken(&error, &way.label))
+}
+
+async fn read(channel: &mut Channel, way: &Way) -> Result<Listing, Failed> {
+    let not_one = |why: &str| {
+        Failed::new(Kind::Network, format_args!("{} gave no listing: {why}", way.label))
+            .hint("is its netkitd an older one?")
+    };
+    let mut json = Vec::new();
+    while let Some(piece) = next(channel, way).await? {
+        if json.len() + piece.len() > limits::LIST_BYTES {
+            return Err(not_one("it is longer than any"));
+        }
+        json.extend_from_slice(&piece);
+    }
+    Listing::parse(&json).map_err(|why| not_one(&why))
+}
+
+fn refused(way: &Way, status: StatusCode) -> Failed {
+    let whom = &way.label;
+    match status {
+        StatusCode::NOT_FOUND => Failed::new(
+            Kind::NotFound,
+            format_args!("{whom} has nothing there, or does not show it to this box"),
+        )
+        .hint(format_args!("some shares are for peers that {whom} trusts: netkitctl peers trust, there")),
+        StatusCode::FORBIDDEN => Failed::new(Kind::Refused, format_args!("{whom} has blocked this box")),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            Failed::new(Kind::Busy, format_args!("{whom} has too much to do")).hint("try again in a moment")
+        }
+        status => Failed::new(Kind::Network, format_args!("{whom} answers {status}")),
+    }
+}

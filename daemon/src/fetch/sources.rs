@@ -1,0 +1,79 @@
+//! Who gives the bytes of a download: how many of each were right, and why somebody is asked no more. Shared by the
+//! connections, the writer and the transfer of one download; what people are told of it goes to the hub.
+
+use crate::hub::orders::Failed;
+use netkit_proto::rpc::call::DownloadSource;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Names a source within a download.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct SourceId(usize);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Sources(Mutex<Vec<Entry>>);
+
+#[derive(Debug)]
+struct Entry {
+    shown: DownloadSource,
+    /// What it gave is wrong, or it failed: it is asked no more.
+    barred: Option<Failed>,
+}
+
+impl Sources {
+    /// Those of earlier tries; what was wrong with them then may have passed.
+    pub(super) fn new(before: Vec<DownloadSource>) -> Sources {
+        let entry = |source| Entry { shown: DownloadSource { trouble: None, ..source }, barred: None };
+        Sources(Mutex::new(before.into_iter().map(entry).collect()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A source of this name.
+    pub(super) fn add(&self, name: &str) -> SourceId {
+        let mut entries = self.lock();
+        let known = entries.iter().position(|entry| entry.shown.name == name);
+        SourceId(known.unwrap_or_else(|| {
+            let shown = DownloadSource { name: name.to_owned(), bytes: 0, trouble: None };
+            entries.push(Entry { shown, barred: None });
+            entries.len() - 1
+        }))
+    }
+
+    /// Bytes of it were right.
+    pub(super) fn credit(&self, id: SourceId, bytes: u64) {
+        if let Some(entry) = self.lock().get_mut(id.0) {
+            entry.shown.bytes += bytes;
+        }
+    }
+
+    /// What it is called.
+    pub(super) fn name(&self, id: SourceId) -> String {
+        self.lock().get(id.0).map(|entry| entry.shown.name.clone()).unwrap_or_default()
+    }
+
+    /// It is asked no more, for this reason; the first one stays.
+    pub(super) fn bar(&self, id: SourceId, why: Failed) {
+        if let Some(entry) = self.lock().get_mut(id.0).filter(|entry| entry.barred.is_none()) {
+            entry.shown.trouble = Some(why.failure.message.clone());
+            entry.barred = Some(why);
+        }
+    }
+
+    /// Why it is asked no more.
+    pub(super) fn barred(&self, id: SourceId) -> Option<Failed> {
+        self.lock().get(id.0)?.barred.clone()
+    }
+
+    /// All that came is lost.
+    pub(super) fn forget_bytes(&self) {
+        self.lock().iter_mut().for_each(|entry| entry.shown.bytes = 0);
+    }
+
+    /// As people are told of them.
+    pub(super) fn shown(&self) -> Vec<DownloadSource> {
+        self.lock().iter().map(|entry| entry.shown.clone()).collect()
+    }
+}

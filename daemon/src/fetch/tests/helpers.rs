@@ -1,0 +1,117 @@
+//! Several peers with the same file: each helps, and who lies, is slow or leaves is done without.
+
+use super::peers::{behaves, sample};
+use super::server::{Answer, Request, Step, honest, status};
+use super::*;
+use netkit_proto::files::manifest::BLOCK;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+fn way(server: &Server, label: &str) -> Way {
+    Way { id: server.id, label: label.into(), addresses: vec![server.address] }
+}
+
+/// What a helper does that has these bytes, or others.
+fn helps(request: &Request, content: &[u8]) -> Answer {
+    assert_eq!(request.if_range, None, "what it calls its version is not known");
+    server::file(request, content, "\"of its own\"")
+}
+
+/// The same, sent in pieces of 64 KiB, each when the one before is read: for whoever is to be slow.
+fn paced(answer: Answer, pause: Duration) -> Answer {
+    let Answer { head, steps } = answer;
+    let pieces = steps.into_iter().flat_map(|step| match step {
+        Step::Send(bytes) => bytes
+            .chunks(64 << 10)
+            .flat_map(|piece| [Step::Send(piece.to_vec()), Step::Pause(pause)])
+            .collect(),
+        other => vec![other],
+    });
+    Answer { head, steps: pieces.collect() }
+}
+
+#[tokio::test]
+async fn of_three_that_have_it_one_lies() {
+    let content = sample(48 * BLOCK);
+    let hash = blake3::hash(&content).to_string();
+    let mut wrong = content.clone();
+    wrong.iter_mut().step_by(1000).for_each(|byte| *byte ^= 1);
+    let [main, good, liar] = [content.clone(), content.clone(), wrong];
+    let pause = Duration::from_millis(2);
+    let bob = Server::start(behaves(move |request| paced(honest(request, &main), pause))).await;
+    let carol = Server::start(behaves(move |request| paced(helps(request, &good), pause))).await;
+    let mallory = Server::start(behaves(move |request| helps(request, &liar))).await;
+    let mut rig = Rig::new();
+    rig.helpers = vec![way(&carol, "carol"), way(&mallory, "mallory")];
+    assert!(rig.fetched(&bob).await == content);
+    assert_eq!(rig.sought, [*blake3::hash(&content).as_bytes()]);
+    let path = format!("/.netkit/v1/blob/{hash}");
+    assert!(carol.asked.lock().unwrap().iter().all(|request| request.path == path));
+    let shown: BTreeMap<&str, &DownloadSource> =
+        rig.sources.iter().map(|source| (source.name.as_str(), source)).collect();
+    assert_eq!(rig.sources.iter().map(|source| source.bytes).sum::<u64>(), 48 * BLOCK, "{shown:?}");
+    assert_eq!(shown["mallory"].bytes, 0);
+    assert!(shown["mallory"].trouble.as_ref().unwrap().starts_with("mallory gave a block"), "{shown:?}");
+    for name in ["bob", "carol"] {
+        assert!(shown[name].bytes > 8 * BLOCK && shown[name].trouble.is_none(), "{shown:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_last_block_does_not_wait_for_the_slowest() {
+    let content = sample(32 * BLOCK);
+    let [main, fast] = [content.clone(), content.clone()];
+    // A quarter of a megabyte a second: alone it would take two minutes.
+    let bob = Server::start(behaves(move |request| match request.is_manifest() {
+        true => honest(request, &main),
+        false => paced(honest(request, &main), Duration::from_millis(250)),
+    }))
+    .await;
+    let carol = Server::start(behaves(move |request| helps(request, &fast))).await;
+    let mut rig = Rig::new();
+    rig.helpers = vec![way(&carol, "carol")];
+    let began = tokio::time::Instant::now();
+    assert!(rig.fetched(&bob).await == content);
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(rig.sources.iter().any(|source| source.name == "carol" && source.bytes > 24 * BLOCK));
+}
+
+#[tokio::test]
+async fn where_the_named_one_breaks_off_or_is_wrong_helpers_bring_the_rest() {
+    let content = sample(12 * BLOCK);
+    for wrong in [false, true] {
+        let [main, other] = [content.clone(), content.clone()];
+        let bob = Server::start(behaves(move |request| {
+            let mut answer = honest(request, &main);
+            if !request.is_manifest() {
+                let mut cut = main[..4 * BLOCK as usize].to_vec();
+                cut[2 * BLOCK as usize] ^= u8::from(wrong);
+                answer.steps = vec![Step::Send(cut), Step::Break];
+            }
+            answer
+        }))
+        .await;
+        let carol = Server::start(behaves(move |request| helps(request, &other))).await;
+        let mut rig = Rig::new();
+        rig.helpers = vec![way(&carol, "carol")];
+        assert!(rig.fetched(&bob).await == content);
+        assert!(rig.sources[0].trouble.is_some(), "{:?}", rig.sources);
+    }
+}
+
+#[tokio::test]
+async fn a_helper_that_has_it_no_more_is_no_failure() {
+    let content = sample(24 * BLOCK);
+    let main = content.clone();
+    let bob = Server::start(behaves(move |request| honest(request, &main))).await;
+    let asked = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&asked);
+    let carol = Server::start(behaves(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        status("404 Not Found")
+    }))
+    .await;
+    let mut rig = Rig::new();
+    rig.helpers = vec![way(&carol, "carol")];
+    assert!(rig.fetched(&bob).await == content);
+    assert!(asked.load(Ordering::Relaxed) <= 1);
+}

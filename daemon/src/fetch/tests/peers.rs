@@ -1,0 +1,306 @@
+//! One peer: honest, and in every way that it can be wrong.
+
+use super::server::{Answer, Behaviour, Request, Server, Step};
+use super::server::{bytes, file, honest, manifest_of, status};
+use super::*;
+use netkit_proto::files::manifest::BLOCK;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
+
+pub(super) fn sample(len: u64) -> Vec<u8> {
+    let mut bytes = vec![0; len as usize];
+    blake3::Hasher::new().update(&len.to_le_bytes()).finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+pub(super) fn behaves(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Behaviour {
+    Arc::new(answer)
+}
+
+#[tokio::test]
+async fn a_file_comes_whole_and_verified() {
+    for size in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK + 7] {
+        let content = sample(size);
+        let sent = content.clone();
+        let server = Server::start(behaves(move |request| honest(request, &sent))).await;
+        let mut rig = Rig::new();
+        assert!(rig.fetched(&server).await == content, "{size} bytes");
+        let bob = DownloadSource { name: "bob".into(), bytes: size, trouble: None };
+        assert_eq!(rig.sources, [bob]);
+    }
+}
+
+#[tokio::test]
+async fn another_box_is_asked_for_nothing() {
+    let server = Server::start(behaves(|_| status("500 Oh"))).await;
+    let mut rig = Rig::new();
+    let way = Way { id: PeerId([9; 32]), label: "bob".into(), addresses: vec![server.address] };
+    let _control = rig.start_by(way).await;
+    let End::Failed(failed) = rig.end().await else { panic!() };
+    assert_eq!(failed.failure.kind, Kind::Tls);
+    assert!(failed.failure.message.contains(&server.id.to_string()), "{failed:?}");
+    assert!(server.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_peer_is_found_at_whichever_of_its_addresses_it_is() {
+    let content = sample(10);
+    let sent = content.clone();
+    let server = Server::start(behaves(move |request| honest(request, &sent))).await;
+    let other = Server::start(behaves(|_| status("500 Oh"))).await;
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    let addresses = vec![closed, other.address, server.address];
+    let mut rig = Rig::new();
+    let _control = rig.start_by(Way { id: server.id, label: "bob".into(), addresses }).await;
+    assert!(matches!(rig.end().await, End::Done(_)));
+    assert!(other.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_there_or_not_shown_is_not_found() {
+    for (answer, kind, retry) in [
+        ("404 Not Found", Kind::NotFound, Retry::Never),
+        ("307 Temporary Redirect", Kind::Refused, Retry::Never),
+        ("503 Service Unavailable", Kind::Refused, Retry::Later),
+    ] {
+        let server = Server::start(behaves(move |_| status(answer))).await;
+        let failed = Rig::new().failed(&server).await;
+        assert_eq!((failed.failure.kind, failed.retry), (kind, retry), "{answer}");
+        assert!(failed.failure.hint.is_some(), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_block_is_noticed_its_giver_named_and_the_others_kept() {
+    let content = sample(4 * BLOCK);
+    let (sent, heals) = (content.clone(), Arc::new(AtomicBool::new(false)));
+    let healed = Arc::clone(&heals);
+    let server = Server::start(behaves(move |request| {
+        let mut sent = sent.clone();
+        if request.is_manifest() {
+            return bytes(manifest_of(&sent), "\"1\"");
+        }
+        if !healed.load(Ordering::Relaxed) {
+            sent[2 * BLOCK as usize + 5] ^= 1;
+        }
+        file(request, &sent, "\"1\"")
+    }))
+    .await;
+    let mut rig = Rig::new();
+    let failed = rig.failed(&server).await;
+    assert_eq!((failed.failure.kind, failed.retry), (Kind::Corrupt, Retry::Later));
+    assert!(failed.failure.message.starts_with("bob gave a block (number 2)"), "{failed:?}");
+    assert!(rig.sources[0].trouble.as_ref().unwrap().contains("number 2"), "{:?}", rig.sources);
+    assert!(!rig.noted_blocks().contains(&2), "{:?}", rig.noted_blocks());
+    let before = rig.noted_blocks().len();
+    assert!(before >= 2, "{before} are kept");
+    heals.store(true, Ordering::Relaxed);
+    assert!(rig.fetched(&server).await == content);
+    let asked: u64 = server.asked_file()[1..]
+        .iter()
+        .map(|request| request.range.clone().map_or(u64::MAX, |range| range.end.min(4 * BLOCK) - range.start))
+        .sum();
+    assert!(asked <= 2 * BLOCK, "{asked} bytes were asked for again");
+    assert_eq!((rig.sources[0].bytes, rig.sources[0].trouble.as_ref()), (4 * BLOCK, None));
+}
+
+#[tokio::test]
+async fn data_comes_before_the_manifest_and_counts_with_it() {
+    let content = sample(3 * BLOCK);
+    let (sent, go) = (content.clone(), Arc::new(Notify::new()));
+    let gate = Arc::clone(&go);
+    let server = Server::start(behaves(move |request| {
+        if !request.is_manifest() {
+            return file(request, &sent, "\"1\"");
+        }
+        let mut manifest = manifest_of(&sent);
+        let rest = manifest.split_off(8 + 32);
+        let head = format!("HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: {}\r\n\r\n", 40 + rest.len());
+        let steps = vec![Step::Send(manifest), Step::Wait(Arc::clone(&gate)), Step::Send(rest)];
+        Answer { head, steps }
+    }))
+    .await;
+    let mut rig = Rig::new();
+    let _control = rig.start(&server).await;
+    // All bytes are there, and one block is known to be right.
+    while rig.noted_blocks() != [0] {
+        assert!(rig.report().await.is_none());
+    }
+    let part = std::fs::read_dir(rig.dir.path().join("d")).unwrap().next().unwrap().unwrap();
+    while part.metadata().unwrap().len() < 3 * BLOCK {
+        assert!(rig.report().await.is_none());
+    }
+    assert_eq!(rig.noted_blocks(), [0]);
+    go.notify_one();
+    assert!(matches!(rig.end().await, End::Done(_)));
+}
+
+#[tokio::test]
+async fn a_manifest_that_lies_is_believed_in_nothing() {
+    let content = sample(3 * BLOCK);
+    let full = manifest_of(&content);
+    let mut wrong_value = full.clone();
+    wrong_value[8 + 40] ^= 1;
+    let mut wrong_size = full.clone();
+    wrong_size[7] ^= 1;
+    let of_another = manifest_of(&sample(3 * BLOCK - 1));
+    let huge = [&[0xff; 8][..], &full[8..]].concat();
+    let too_long = [&full[..], b"x"].concat();
+    let too_short = full[..full.len() - 1].to_vec();
+    for (what, manifest, kind) in [
+        ("a value", wrong_value, Kind::Corrupt),
+        ("the size", wrong_size, Kind::Changed),
+        ("another size", of_another, Kind::Changed),
+        ("a huge size", huge, Kind::Corrupt),
+        ("too long", too_long, Kind::Corrupt),
+        ("too short", too_short, Kind::Short),
+        ("nothing", Vec::new(), Kind::Short),
+    ] {
+        let sent = content.clone();
+        let server = Server::start(behaves(move |request| {
+            if request.is_manifest() {
+                bytes(manifest.clone(), "\"1\"")
+            } else {
+                file(request, &sent, "\"1\"")
+            }
+        }))
+        .await;
+        let mut rig = Rig::new();
+        let failed = rig.failed(&server).await;
+        assert_eq!((failed.failure.kind, failed.retry), (kind, Retry::Later), "{what}: {failed:?}");
+        assert!(!rig.dir.path().join("d/f").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_of_other_content_accuses_its_peer() {
+    let content = sample(3 * BLOCK);
+    let mut other = content.clone();
+    other[0] ^= 1;
+    let manifest = manifest_of(&other);
+    let server = Server::start(behaves(move |request| {
+        if request.is_manifest() {
+            bytes(manifest.clone(), "\"1\"")
+        } else {
+            file(request, &content, "\"1\"")
+        }
+    }))
+    .await;
+    let failed = Rig::new().failed(&server).await;
+    assert_eq!(failed.failure.kind, Kind::Corrupt);
+    assert!(failed.failure.message.contains("bob gave a block (number 0)"), "{failed:?}");
+}
+
+#[tokio::test]
+async fn bodies_that_end_early_never_or_late_do_no_harm() {
+    let content = sample(3 * BLOCK);
+    let length = |len: u64| {
+        format!("HTTP/1.1 200 OK\r\netag: \"1\"\r\naccept-ranges: bytes\r\ncontent-length: {len}\r\n\r\n")
+    };
+    let endless = "HTTP/1.1 200 OK\r\netag: \"1\"\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+    for (what, head, steps, kind) in [
+        ("cut", length(3 * BLOCK), vec![Step::Send(content[..1 << 20].to_vec()), Step::Break], Kind::Short),
+        ("no chunk", endless, vec![Step::Endless], Kind::Network),
+        ("not HTTP", String::new(), vec![Step::Endless], Kind::Network),
+        ("longer", length(3 * BLOCK + 1), vec![Step::Send(content.clone()), Step::Break], Kind::Changed),
+    ] {
+        let sent = content.clone();
+        let server = Server::start(behaves(move |request| match request.is_manifest() {
+            true => honest(request, &sent),
+            false => Answer { head: head.clone(), steps: steps.clone() },
+        }))
+        .await;
+        let failed = Rig::new().failed(&server).await;
+        assert_eq!((failed.failure.kind, failed.retry), (kind, Retry::Later), "{what}: {failed:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_break_costs_what_was_under_way_and_no_more() {
+    let content = sample(6 * BLOCK);
+    let (sent, first) = (content.clone(), Arc::new(AtomicBool::new(true)));
+    let server = Server::start(behaves(move |request| {
+        let mut answer = honest(request, &sent);
+        if !request.is_manifest() && first.swap(false, Ordering::Relaxed) {
+            let cut = sent[..(3 * BLOCK + 100) as usize].to_vec();
+            answer.steps = vec![Step::Send(cut), Step::Break];
+        }
+        answer
+    }))
+    .await;
+    let mut rig = Rig::new();
+    assert_eq!(rig.failed(&server).await.failure.kind, Kind::Short);
+    assert_eq!(rig.noted_blocks(), [0, 1, 2]);
+    assert!(rig.fetched(&server).await == content);
+    let again = server.asked_file().pop().unwrap();
+    assert_eq!((again.range, again.if_range.as_deref()), (Some(3 * BLOCK + 100..u64::MAX), Some("\"1\"")));
+    assert_eq!(rig.sources[0].bytes, 6 * BLOCK - 100, "what was there again is nobody's");
+}
+
+#[tokio::test]
+async fn a_file_that_was_replaced_is_fetched_anew_and_never_mixed() {
+    let (old, new) = (sample(4 * BLOCK), sample(3 * BLOCK + 9));
+    let replaced = Arc::new(AtomicBool::new(false));
+    let (is_new, now, then) = (Arc::clone(&replaced), new.clone(), old.clone());
+    let server = Server::start(behaves(move |request| {
+        let (content, etag) = if is_new.load(Ordering::Relaxed) { (&now, "\"2\"") } else { (&then, "\"1\"") };
+        if request.is_manifest() {
+            return bytes(manifest_of(content), etag);
+        }
+        let mut answer = file(request, content, etag);
+        if etag == "\"1\"" {
+            answer.steps = vec![Step::Send(content[..2 * BLOCK as usize].to_vec()), Step::Break];
+        }
+        answer
+    }))
+    .await;
+    let mut rig = Rig::new();
+    assert_eq!(rig.failed(&server).await.failure.kind, Kind::Short);
+    replaced.store(true, Ordering::Relaxed);
+    assert!(rig.fetched(&server).await == new);
+    assert_eq!(rig.restarted.len(), 1, "{:?}", rig.restarted);
+    assert_eq!(rig.sources[0].bytes, new.len() as u64);
+}
+
+#[tokio::test]
+async fn a_manifest_of_a_newer_file_is_a_change_of_its_own_kind() {
+    let content = sample(2 * BLOCK);
+    let server = Server::start(behaves(move |request| {
+        if request.is_manifest() {
+            bytes(manifest_of(&content), "\"2\"")
+        } else {
+            file(request, &content, "\"1\"")
+        }
+    }))
+    .await;
+    let failed = Rig::new().failed(&server).await;
+    assert_eq!((failed.failure.kind, failed.retry), (Kind::Changed, Retry::Later));
+}
+
+#[tokio::test]
+async fn it_stops_when_told_to_and_goes_on_later() {
+    let content = sample(4 * BLOCK);
+    let (sent, waits) = (content.clone(), Arc::new(AtomicBool::new(true)));
+    let is_waiting = Arc::clone(&waits);
+    let server = Server::start(behaves(move |request| {
+        let mut answer = honest(request, &sent);
+        if !request.is_manifest() && is_waiting.load(Ordering::Relaxed) {
+            answer.steps = vec![Step::Send(sent[..2 * BLOCK as usize].to_vec()), Step::Stall];
+        }
+        answer
+    }))
+    .await;
+    let mut rig = Rig::new();
+    let control = rig.start(&server).await;
+    while rig.noted_blocks() != [0, 1] {
+        assert!(rig.report().await.is_none());
+    }
+    control.send_modify(|control| control.stop = true);
+    assert!(matches!(rig.end().await, End::Stopped));
+    waits.store(false, Ordering::Relaxed);
+    assert!(rig.fetched(&server).await == content);
+    assert_eq!(server.asked_file()[1].range, Some(2 * BLOCK..u64::MAX));
+}

@@ -1,0 +1,170 @@
+//! Downloads from other boxes, `PEER:SHARE/path`: encrypted, checked block by block, through whatever happens to either.
+
+use crate::files::{directory, share};
+use crate::harness::pair::{befriend, box_of, builder, builder_with};
+use crate::harness::{Downloader, MIB, Node, Random, assert_same, blake3, bytes, eventually};
+use serde_json::json;
+use std::path::Path;
+
+/// A box that shares a directory with anyone, and one that knows it and downloads.
+fn bob_and_downloader(dir: &Path) -> (Node, Downloader) {
+    let bob = box_of(builder_with("bob", &share("pub", dir, "access = \"public\"")));
+    let alice = box_of(builder("alice"));
+    befriend(&alice, &bob);
+    (bob, Downloader::on(alice))
+}
+
+#[test]
+fn files_of_a_peer_come_verified() {
+    let dir = directory();
+    std::fs::create_dir(dir.path().join("深")).unwrap();
+    for (name, len) in [("empty", 0), ("small", 5), ("a block", MIB), ("深/big %20", 7 * MIB + 9)] {
+        std::fs::write(dir.path().join(name), bytes(len as u64, len)).unwrap();
+    }
+    let (bob, mut downloader) = bob_and_downloader(dir.path());
+    for (path, name, len) in [
+        ("empty", "empty", 0),
+        ("small", "small", 5),
+        ("a block", "a block", MIB),
+        ("深/big %20", "big %20", 7 * MIB + 9),
+    ] {
+        let id = downloader.add(&format!("bob:pub/{path}"));
+        let shown = downloader.done(id);
+        let content = bytes(len as u64, len);
+        assert_same(&downloader.read(name), &content, path);
+        assert_eq!(
+            (&shown["blake3"], &shown["verified"]),
+            (&json!(blake3(&content)), &json!(true)),
+            "{shown}"
+        );
+        assert_eq!(shown["sources"], json!([{"name": "bob", "bytes": len}]));
+    }
+    let by_id = downloader.add_with(&format!("{}:pub/small", bob.id()), json!({"output": "again"}));
+    downloader.done(by_id);
+    let prefix = &bob.id()[..6];
+    let by_prefix = downloader.add_with(&format!("bob~{prefix}:pub/small"), json!({"output": "and again"}));
+    downloader.done(by_prefix);
+}
+
+#[test]
+fn who_is_unknown_blocked_or_has_no_such_file_is_told_at_once() {
+    let dir = directory();
+    let (bob, mut downloader) = bob_and_downloader(dir.path());
+    let ended = downloader.node.ctl(&["get", "--wait", "nobody:pub/x"]).expect(4);
+    assert!(ended.stderr.contains("no peer is called nobody"), "{ended:?}");
+    let ended = downloader.node.ctl(&["get", "--wait", "bob:pub/x"]).expect(4);
+    assert!(ended.stderr.contains("bob has no such file"), "{ended:?}");
+    downloader.node.tell("peers.block", &bob.id());
+    let refused = downloader.try_add("bob:pub/x", json!({})).unwrap_err();
+    assert_eq!(refused["data"]["kind"], "refused", "{refused}");
+}
+
+#[test]
+fn a_share_for_trusted_peers_is_for_them_alone() {
+    let dir = directory();
+    std::fs::write(dir.path().join("f"), "content").unwrap();
+    let bob = box_of(builder_with("bob", &share("priv", dir.path(), "access = \"trusted\"")));
+    let alice = box_of(builder("alice"));
+    alice.add(&bob);
+    let mut downloader = Downloader::on(alice);
+    let id = downloader.add("bob:priv/f");
+    downloader.failed(id, "not_found");
+    bob.tell("peers.trust", &downloader.node.id());
+    downloader.tell("retry", id);
+    downloader.done(id);
+}
+
+#[test]
+fn it_waits_for_a_peer_that_is_away() {
+    let dir = directory();
+    std::fs::write(dir.path().join("f"), "content").unwrap();
+    let (mut bob, mut downloader) = bob_and_downloader(dir.path());
+    let id = bob.id();
+    bob.stop();
+    downloader.node.wait_peer(&id, "it is gone", |peer| peer["linked"] == false);
+    let get = downloader.add("bob:pub/f");
+    let waiting = downloader.state(get, "retry_wait");
+    assert_eq!(waiting["error"]["kind"], "network", "{waiting}");
+    downloader.restart(); // it is still known which peer is meant
+    bob.start();
+    downloader.done(get);
+    assert_eq!(downloader.read("f"), b"content");
+}
+
+#[test]
+fn kills_of_either_side_lose_little_and_mix_nothing() {
+    const SIZE: usize = 300 * MIB;
+    let mut random = Random::new("kills_of_either_side_lose_little_and_mix_nothing");
+    let content = bytes(random.number(), SIZE);
+    let dir = directory();
+    std::fs::write(dir.path().join("f"), &content).unwrap();
+    let (mut bob, mut downloader) = bob_and_downloader(dir.path());
+    let id = downloader.add_with("bob:pub/f", json!({"limit": 40 * MIB}));
+    for kill in 0..8 {
+        let more = random.below(20 * MIB as u64);
+        let before = downloader.show(id)["bytes"].as_u64().unwrap();
+        downloader.until(id, "more is there", |shown| {
+            shown["state"] == "done" || shown["bytes"].as_u64().unwrap() >= (before + more).min(SIZE as u64)
+        });
+        if kill % 3 == 2 {
+            bob.kill();
+            bob.start();
+        } else {
+            downloader.kill();
+        }
+    }
+    downloader.call("downloads.limit", json!({"id": id, "limit": 0})).unwrap();
+    let shown = downloader.done(id);
+    assert_same(&downloader.read("f"), &content, "after kills");
+    assert_eq!(shown["blake3"], blake3(&content));
+    assert!(!downloader.words(id).contains(&"restarted".to_owned()), "{:?}", downloader.words(id));
+}
+
+#[test]
+fn a_file_that_is_replaced_midway_starts_over_and_is_the_new_one() {
+    let dir = directory();
+    let (old, new) = (bytes(1, 40 * MIB), bytes(2, 30 * MIB));
+    std::fs::write(dir.path().join("f"), &old).unwrap();
+    let (_bob, mut downloader) = bob_and_downloader(dir.path());
+    let id = downloader.add_with("bob:pub/f", json!({"limit": 8 * MIB}));
+    downloader.until(id, "some is there", |shown| shown["bytes"].as_u64() > Some(6 * MIB as u64));
+    std::fs::write(dir.path().join("new"), &new).unwrap();
+    std::fs::rename(dir.path().join("new"), dir.path().join("f")).unwrap();
+    // What is open is served to its end where nobody breaks it.
+    downloader.kill();
+    downloader.call("downloads.limit", json!({"id": id, "limit": 0})).unwrap();
+    downloader.done(id);
+    assert_same(&downloader.read("f"), &new, "the new file");
+    downloader.event(id, "restarted");
+}
+
+#[test]
+fn all_that_have_it_help() {
+    let dir = directory();
+    let content = bytes(3, 120 * MIB);
+    std::fs::write(dir.path().join("f"), &content).unwrap();
+    let public = share("pub", dir.path(), "access = \"public\"");
+    let [bob, carol, dave] = ["bob", "carol", "dave"].map(|name| box_of(builder_with(name, &public)));
+    let alice = box_of(builder("alice"));
+    for peer in [&bob, &carol, &dave] {
+        befriend(&alice, peer);
+    }
+    // Who was asked for its hash once knows it.
+    let mut downloader = Downloader::on(alice);
+    for peer in ["carol", "dave"] {
+        let id = downloader.add_with(&format!("{peer}:pub/f"), json!({"output": peer}));
+        downloader.done(id);
+    }
+    let id = downloader.add_with("bob:pub/f", json!({"limit": 20 * MIB}));
+    let shown = downloader.done(id);
+    assert_same(&downloader.read("f"), &content, "of three");
+    let sources = shown["sources"].as_array().unwrap();
+    let mut names: Vec<_> = sources.iter().map(|source| source["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["bob", "carol", "dave"], "{shown}");
+    let sum: u64 = sources.iter().map(|source| source["bytes"].as_u64().unwrap()).sum();
+    assert_eq!(sum, content.len() as u64, "{shown}");
+    assert!(sources.iter().all(|source| source["bytes"].as_u64() > Some(MIB as u64)), "{shown}");
+    let told = downloader.node.ctl(&["queue", "show", &id.to_string()]).expect(0).stdout;
+    eventually("each is told", || (told.matches("from ").count() == 3).then_some(()));
+}

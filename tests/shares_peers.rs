@@ -1,0 +1,78 @@
+//! `netkitctl ls PEER:`: what another box shows this one, and what comes of one that lies.
+
+use crate::files::{content, directory, share};
+use crate::harness::pair::{befriend, box_of, builder, builder_with};
+use crate::harness::{Node, eventually, http};
+use serde_json::Value;
+
+fn listed(node: &Node, path: &str) -> Value {
+    node.ctl(&["ls", path, "--json"]).expect(0).json().remove(0)
+}
+
+fn names(listing: &Value) -> Vec<&str> {
+    listing["entries"].as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn ls_shows_what_a_peer_shows() {
+    let dir = directory();
+    std::fs::create_dir(dir.path().join("sub")).unwrap();
+    std::fs::write(dir.path().join("a b"), content(2048)).unwrap();
+    std::fs::write(dir.path().join("\u{1b}[2J\u{202e}"), "").unwrap();
+    let shares = share("pub", dir.path(), "access = \"public\"")
+        + &share("priv", dir.path(), "access = \"trusted\"")
+        + &share("others", dir.path(), "access = [\"carol\"]");
+    let (alice, bob) = (box_of(builder_with("alice", &shares)), box_of(builder("bob")));
+    bob.add(&alice);
+    assert_eq!(bob.ctl(&["ls", "alice:"]).expect(0).lines().len(), 1);
+    assert_eq!(names(&listed(&bob, "alice:")), ["pub"]);
+    alice.tell("peers.trust", &bob.id());
+    assert_eq!(names(&listed(&bob, "alice:")), ["pub", "priv"]);
+    let there = ["sub", "\u{1b}[2J\u{202e}", "a b"];
+    for path in ["alice:priv", "alice:priv/", "alice:/priv/"] {
+        assert_eq!(names(&listed(&bob, path)), there);
+    }
+    assert_eq!(names(&listed(&bob, "alice:priv/sub")), [""; 0]);
+    let shown = bob.ctl(&["ls", "alice:priv"]).expect(0).stdout;
+    assert!(!shown.contains(['\u{1b}', '\u{202e}']) && shown.contains("2.0 KiB"), "{shown:?}");
+    // A file is listed as itself, without being fetched.
+    let file = listed(&bob, &format!("alice~{}:priv/a b", alice.id()));
+    let here = listed(&alice, "priv/a b");
+    assert_eq!((names(&file), &file["entries"][0]["size"]), (vec!["a b"], &here["entries"][0]["size"]));
+    // Hashes where they are known, there and here.
+    eventually("its hash is known", || {
+        http(alice.files(), "GET /.netkit/v1/manifest/pub/a%20b", &[]);
+        let listing = listed(&bob, "alice:pub/");
+        let hash = listing["entries"][2]["blake3"].as_str()?.to_owned();
+        (hash == crate::harness::blake3(&content(2048))).then_some(())
+    });
+    assert_eq!(
+        listed(&alice, "priv")["entries"][2]["blake3"],
+        listed(&bob, "alice:priv")["entries"][2]["blake3"]
+    );
+    for path in
+        ["alice:nope", "alice:others", "alice:priv/nope", "alice:priv/../x", "nobody:x", "alice:priv/a b/x"]
+    {
+        let missing = bob.ctl(&["ls", path]).expect(4);
+        assert!(missing.stdout.is_empty() && !missing.stderr.is_empty(), "{path}");
+    }
+    // Who blocks and who is blocked is told apart.
+    alice.tell("peers.block", &bob.id());
+    bob.wait_peer(&alice.id(), "is not linked", |peer| peer["linked"] == false);
+    bob.ctl(&["ls", "alice:pub"]).expect(5);
+    bob.tell("peers.block", &alice.id());
+    let blocked = bob.ctl(&["ls", "alice:pub"]).expect(5);
+    assert!(blocked.stderr.contains("blocked here"), "{blocked:?}");
+}
+
+#[test]
+fn ls_tells_that_a_peer_is_away() {
+    let (mut alice, bob) = (box_of(builder("alice")), box_of(builder("bob")));
+    befriend(&bob, &alice);
+    assert_eq!(listed(&bob, "alice:")["entries"], serde_json::json!([]));
+    let id = alice.id();
+    alice.stop();
+    bob.wait_peer(&id, "is not linked", |peer| peer["linked"] == false);
+    let away = bob.ctl(&["ls", "alice:"]);
+    assert!(away.code() != 0 && away.stderr.contains("alice"), "{away:?}");
+}
