@@ -1,6 +1,7 @@
 //! Peers without store and links: what is committed, and what links tell, is what these tests say.
 
 mod moved;
+mod outbox;
 mod talk;
 mod trust;
 
