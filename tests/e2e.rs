@@ -34,6 +34,8 @@ mod downloads_peers;
 mod downloads_queue;
 /// Downloads from servers that redirect, refuse, are not there or have no address.
 mod downloads_refused;
+/// Directories of other boxes, and files that match a pattern.
+mod downloads_trees;
 /// Cursors, and what survives a restart, a crash, a full disk and retention.
 mod durable;
 /// Files by HTTP and by bare name, whole and in parts, to clients of every kind.

@@ -227,8 +227,8 @@ pub const LISTING_BYTES: usize = 256 << 10;
 pub const MANIFEST_FILE: u64 = 1 << 40;
 /// Manifests that are made or sent at once.
 pub const MANIFESTS: usize = 16;
-/// Files that are hashed for them at once: each has a thread, and a core.
-pub const HASHINGS: usize = 4;
+/// Blocks that are hashed for them at once: two keep the cores of most boxes busy, and the disks that one waits for.
+pub const HASHINGS: usize = 2;
 /// Values of a manifest that are sent at once: 64 KiB.
 pub const MANIFEST_PIECE: usize = 2048;
 /// What a file hashes to is kept where it was not changed for this long: the kernel stamps it by a clock of up to 10 ms,

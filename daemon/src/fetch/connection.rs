@@ -100,7 +100,10 @@ impl<S: Source> Connection<S> {
             let opened = self.source.open(ask).await;
             let failed = match opened {
                 Ok(opened) if opened.is_part => match self.agenda.plan().accept(offer) {
-                    Some(run) => return Ok(Some((run, opened))),
+                    Some(run) => {
+                        self.sources.works(self.id);
+                        return Ok(Some((run, opened)));
+                    }
                     None => continue, // the other connection was faster
                 },
                 Ok(_) => no_part(&self.whom),

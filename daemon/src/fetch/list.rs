@@ -44,7 +44,7 @@ async fn ask(engine: &Engine, way: &Way, path: &SafePath) -> Result<Listing, Fai
         StatusCode::OK => read(&mut channel, way).await,
         // A file has no slash behind it, and a share is none.
         StatusCode::NOT_FOUND if components.len() > 1 => {
-            while next(&mut channel, way).await?.is_some() {}
+            skip(&mut channel, way).await?;
             let head = begin(&mut channel, way, Method::HEAD, &target).await?;
             let name = path.file_name().unwrap_or_default();
             let date = head.headers.get(LAST_MODIFIED).and_then(|date| date.to_str().ok());
@@ -79,6 +79,17 @@ async fn begin(
 
 async fn next(channel: &mut Channel, way: &Way) -> Result<Option<bytes::Bytes>, Failed> {
     channel.next().await.map_err(|error| channel::broken(&error, &way.label))
+}
+
+/// Passes over what is behind a refusal: a few words.
+async fn skip(channel: &mut Channel, way: &Way) -> Result<(), Failed> {
+    let mut left = limits::LIST_BYTES;
+    while let Some(piece) = next(channel, way).await? {
+        left = left.checked_sub(piece.len()).ok_or_else(|| {
+            Failed::new(Kind::Network, format_args!("{} refuses it with more words than any", way.label))
+        })?;
+    }
+    Ok(())
 }
 
 async fn read(channel: &mut Channel, way: &Way) -> Result<Listing, Failed> {

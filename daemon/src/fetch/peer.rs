@@ -66,10 +66,6 @@ impl Peer {
                 Ok(Ok(head)) => {
                     let answer = answer::judge(ask, head.status, &head.headers, head.size, whom)
                         .map_err(|failed| self.judged(head.status, failed))?;
-                    if answer.about.size.is_none() || answer.about.validator.is_none() {
-                        let why = format!("{whom} gave no proper answer: it has no length, or no ETag");
-                        return Err(Failed::passing(Kind::Network, why));
-                    }
                     let body = PeerBody {
                         channel: Some(channel),
                         spare: Arc::clone(&self.spare),
@@ -88,6 +84,33 @@ impl Peer {
         }
     }
 
+    /// Asks for something of a file: it has a size and a version.
+    async fn ask_file(&self, path: &str, ask: &Ask) -> Result<Opened<PeerBody>, Failed> {
+        let (Answer { about, is_part, end }, body) = self.ask(path, ask).await?;
+        if about.size.is_none() || about.validator.is_none() {
+            let whom = &self.way.label;
+            let why = format!("{whom} gave no proper answer: it has no length, or no ETag");
+            return Err(Failed::passing(Kind::Network, why));
+        }
+        Ok(Opened { about, is_part, end, body })
+    }
+
+    /// Asks for what is made of a directory.
+    ///
+    /// # Errors
+    /// As for a file.
+    pub(super) async fn ask_directory(&self, query: &str) -> Result<PeerBody, Failed> {
+        let (_, body) = self.ask(&format!("/{}/?{query}", self.path), &Ask::Whole).await?;
+        Ok(body)
+    }
+
+    /// A file of this directory, asked for over the same connections.
+    pub(super) fn within(&self, path: &SafePath) -> Peer {
+        let components: Vec<String> = path.components().map(percent_encoded).collect();
+        let path = format!("{}/{}", self.path, components.join("/"));
+        Peer { client: self.client.clone(), way: self.way.clone(), path, spare: Arc::clone(&self.spare) }
+    }
+
     /// What a refusal means where a peer says it.
     fn judged(&self, status: StatusCode, failed: Failed) -> Failed {
         let whom = &self.way.label;
@@ -100,7 +123,7 @@ impl Peer {
             }
             status if status.is_redirection() => {
                 Failed::new(Kind::Refused, format_args!("that is a directory at {whom}, and no file"))
-                    .hint("name a file in it")
+                    .hint("end its path with a slash to get all that is in it")
             }
             _ => failed,
         }
@@ -121,9 +144,7 @@ impl Source for Peer {
     type Body = PeerBody;
 
     async fn open(&self, ask: Ask) -> Result<Opened<PeerBody>, Failed> {
-        let (answer, body) = self.ask(&format!("/{}", self.path), &ask).await?;
-        let Answer { about, is_part, end } = answer;
-        Ok(Opened { about, is_part, end, body })
+        self.ask_file(&format!("/{}", self.path), &ask).await
     }
 
     fn helper(&self, way: Way, root: BlockHash) -> Option<Peer> {
@@ -132,9 +153,7 @@ impl Source for Peer {
     }
 
     async fn manifest(&self) -> Result<Option<Opened<PeerBody>>, Failed> {
-        let (answer, body) = self.ask(&format!("/.netkit/v1/manifest/{}", self.path), &Ask::Whole).await?;
-        let Answer { about, is_part, end } = answer;
-        Ok(Some(Opened { about, is_part, end, body }))
+        self.ask_file(&format!("/.netkit/v1/manifest/{}", self.path), &Ask::Whole).await.map(Some)
     }
 }
 

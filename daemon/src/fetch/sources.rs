@@ -54,6 +54,20 @@ impl Sources {
         self.lock().get(id.0).map(|entry| entry.shown.name.clone()).unwrap_or_default()
     }
 
+    /// It sends what it is asked for.
+    pub(super) fn works(&self, id: SourceId) {
+        if let Some(entry) = self.lock().get_mut(id.0).filter(|entry| entry.barred.is_none()) {
+            entry.shown.trouble = None;
+        }
+    }
+
+    /// A connection to it came to its end, for this reason.
+    pub(super) fn lost(&self, id: SourceId, why: &Failed) {
+        if let Some(entry) = self.lock().get_mut(id.0).filter(|entry| entry.barred.is_none()) {
+            entry.shown.trouble = Some(why.failure.message.clone());
+        }
+    }
+
     /// It is asked no more, for this reason; the first one stays.
     pub(super) fn bar(&self, id: SourceId, why: Failed) {
         if let Some(entry) = self.lock().get_mut(id.0).filter(|entry| entry.barred.is_none()) {

@@ -7,10 +7,11 @@ use super::limit::Limiter;
 use super::peer::Peer;
 use super::plain::Plain;
 use super::sources::Sources;
+use super::tree::Totals;
 use super::{Engine, disk, prepare};
 use crate::files::Naming;
-use crate::hub::orders::{Done, End, Failed, PartRow, Progress, Report, Start};
-use netkit_proto::files::source;
+use crate::hub::orders::{Done, End, Failed, PartRow, Progress, Report, Start, Way};
+use netkit_proto::files::source::{self, Wanted};
 use netkit_proto::rpc::code::Kind;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError};
@@ -42,14 +43,16 @@ pub(super) struct Task {
     pub limit: Arc<Limiter>,
     /// Who gives its bytes.
     pub sources: Arc<Sources>,
+    /// Of a directory: how much there is in all.
+    pub tree: Option<Totals>,
 }
 
 /// A name that no other running download may get.
-struct Name<'a>(&'a Engine, &'a PathBuf);
+pub(super) struct Name<'a>(&'a Engine, &'a PathBuf);
 
 impl<'a> Name<'a> {
     /// Takes it.
-    fn take(engine: &'a Engine, path: &'a PathBuf) -> Result<Name<'a>, Failed> {
+    pub(super) fn take(engine: &'a Engine, path: &'a PathBuf) -> Result<Name<'a>, Failed> {
         let is_free = engine.taken.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
         if is_free { Ok(Name(engine, path)) } else { Err(disk::taken(&path.display())) }
     }
@@ -68,7 +71,8 @@ pub(super) async fn run(engine: Arc<Engine>, start: Start) -> End {
     let stop = engine.stop.child_token();
     let path = start.target.shown();
     let (limit, sources) = (Arc::new(Limiter::new(watched)), Arc::new(Sources::new(start.sources.clone())));
-    let task = Arc::new(Task { engine, start, path, stop: stop.clone(), limit, sources });
+    let tree = Totals::of(&start.source);
+    let task = Arc::new(Task { engine, start, path, stop: stop.clone(), limit, sources, tree });
     let obey = async {
         loop {
             let now = *control.borrow_and_update();
@@ -94,6 +98,11 @@ pub(super) async fn run(engine: Arc<Engine>, start: Start) -> End {
 
 impl Task {
     async fn fetch(self: &Arc<Task>) -> Result<Done, Break> {
+        if let source::Source::Peer { path, wanted, .. } = &self.start.source
+            && *wanted != Wanted::File
+        {
+            return self.fetch_tree(path, wanted).await;
+        }
         let is_exact = self.start.naming == Naming::Exact;
         let _name = is_exact.then(|| Name::take(&self.engine, &self.path)).transpose()?;
         let prepared = self.blocking(prepare::prepare).await?;
@@ -116,15 +125,21 @@ impl Task {
                 let plain = Plain { host: host.clone(), port: *port, name: name.clone() };
                 self.transfer(Arc::new(plain), content).await?
             }
-            source::Source::Peer { path, .. } => {
-                let way = self.start.way.clone().unwrap_or_else(|| {
-                    Err(Failed::new(Kind::NotFound, "it is not known any more which peer it comes from"))
-                })?;
-                let peer = Peer::new(self.engine.peers.clone(), way, path);
-                self.transfer(Arc::new(peer), content).await?
-            }
+            source::Source::Peer { path, .. } => match self.way() {
+                Ok(way) => {
+                    let peer = Peer::new(self.engine.peers.clone(), way, path);
+                    self.transfer(Arc::new(peer), content).await?
+                }
+                Err(failed) => return Err(self.given_up(content, failed).await),
+            },
         };
         self.complete(content).await
+    }
+
+    /// The way to the peer that it comes from.
+    pub(super) fn way(&self) -> Result<Way, Failed> {
+        let unknown = || Failed::new(Kind::NotFound, "it is not known any more which peer it comes from");
+        self.start.way.clone().unwrap_or_else(|| Err(unknown()))
     }
 
     /// All bytes are there: checks them, makes them durable, and gives the file its name.
@@ -134,7 +149,7 @@ impl Task {
         };
         self.progress(&content.about, &content.ledger(), 0, true).await;
         let (committed, commit) = oneshot::channel();
-        self.report(Report::Complete(self.start.id, content.about.clone(), committed)).await;
+        self.report(Report::Complete(self.start.id, Some(content.about.clone()), committed)).await;
         tokio::select! {
             committed = commit => if committed.is_err() { return Err(Break::Stopped) },
             () = self.stop.cancelled() => return Err(Break::Stopped),
@@ -188,7 +203,11 @@ impl Task {
     }
 
     pub(super) async fn progress(&self, about: &PartRow, ledger: &Ledger, rate: u64, note: bool) {
-        let progress = Progress { size: about.size, bytes: ledger.bytes(), rate };
+        let (size, bytes) = match &self.tree {
+            Some(totals) => (totals.size(), totals.bytes() + ledger.bytes()),
+            None => (about.size, ledger.bytes()),
+        };
+        let progress = Progress { size, bytes, rate };
         let rows = note.then(|| (about.clone(), ledger.to_note()));
         self.report(Report::Progress(self.start.id, progress, rows)).await;
         if note && self.is_of_peer() {
@@ -202,6 +221,10 @@ impl Task {
 
     /// Tells that what came is of no use.
     pub(super) async fn restarted(&self, lost: u64, why: String) {
+        if self.tree.is_some() {
+            tracing::info!(download = self.start.id, lost, why, "a file of a directory starts over");
+            return self.report(Report::Next(self.start.id)).await;
+        }
         self.sources.forget_bytes();
         self.report(Report::Restarted(self.start.id, lost, why)).await;
     }

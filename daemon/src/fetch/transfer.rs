@@ -170,7 +170,7 @@ impl Task {
                     }
                     // The others go on. If they can't bring all, people are told of the first failure that may pass.
                     Some((Member::Connection(source), Err(failed))) => {
-                        self.sources.bar(source, failed.clone());
+                        self.sources.lost(source, &failed);
                         failure = failure.filter(|first| first.retry != Retry::Never).or(Some(failed));
                         is_alone |= patience.is_none();
                     }
@@ -234,7 +234,7 @@ impl Task {
     }
 
     /// The transfer failed. What belongs to a file that is no more is dropped.
-    async fn given_up(self: &Arc<Task>, content: Content, failed: Failed) -> Break {
+    pub(super) async fn given_up(self: &Arc<Task>, content: Content, failed: Failed) -> Break {
         let lost = content.ledger().bytes();
         if failed.failure.kind == Kind::Changed && lost > 0 {
             let forgotten = self.blocking(move |task| {

@@ -38,7 +38,7 @@ pub struct PartFile {
     name: String,
 }
 
-fn name_of(id: u64) -> String {
+pub(super) fn name_of(id: u64) -> String {
     format!(".netkit-{id}.part")
 }
 
@@ -239,7 +239,7 @@ impl PartFile {
 }
 
 /// Takes the lock for as long as the file is open.
-fn lock(file: &File) -> io::Result<()> {
+pub(super) fn lock(file: impl std::os::fd::AsFd) -> io::Result<()> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
         // Some file systems have no locks.
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NOLCK | Errno::INVAL) => Ok(()),

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -67,7 +67,7 @@ impl TargetDir {
         };
         let dir = target.path.parent();
         let fd = match open_beneath(&root, &dir) {
-            Err(Errno::NOENT) => make_beneath(&root, &dir, group)?,
+            Err(Errno::NOENT) => make_beneath(&root, &dir, group, true)?,
             opened => opened?,
         };
         Ok(TargetDir { fd, group })
@@ -124,8 +124,27 @@ impl TargetDir {
         }
     }
 
+    pub(super) fn of(fd: OwnedFd, group: Group) -> TargetDir {
+        TargetDir { fd, group }
+    }
+
     pub(super) fn fd(&self) -> &OwnedFd {
         &self.fd
+    }
+
+    /// Who may read what is made in it.
+    #[must_use]
+    pub fn group(&self) -> Group {
+        self.group
+    }
+
+    /// A directory beneath it; what is missing is made, and is durable when all is synced.
+    pub(super) fn enter(&self, path: &SafePath) -> io::Result<TargetDir> {
+        let fd = match open_beneath(&self.fd, path) {
+            Err(Errno::NOENT) => make_beneath(&self.fd, path, self.group, false)?,
+            opened => opened?,
+        };
+        Ok(TargetDir { fd, group: self.group })
     }
 
     /// A new file, for netkitd and the group.
@@ -159,12 +178,17 @@ impl TargetDir {
     }
 }
 
-fn open_at(dir: &OwnedFd, name: &str, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
+pub(super) fn open_at(
+    dir: &OwnedFd,
+    name: impl rustix::path::Arg,
+    flags: OFlags,
+    mode: Mode,
+) -> rustix::io::Result<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     rustix::fs::openat2(dir, name, flags | OFlags::CLOEXEC, mode, resolve)
 }
 
-fn open_dir(at: impl std::os::fd::AsFd, path: &Path, resolve: ResolveFlags) -> rustix::io::Result<OwnedFd> {
+fn open_dir(at: impl AsFd, path: &Path, resolve: ResolveFlags) -> rustix::io::Result<OwnedFd> {
     // Not O_PATH: what was renamed in it must be synced.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat2(at, path, flags, Mode::empty(), resolve)
@@ -176,7 +200,7 @@ fn open_beneath(root: &OwnedFd, path: &SafePath) -> rustix::io::Result<OwnedFd> 
 }
 
 /// Makes the directories of `path` that are missing; gives the last one.
-fn make_beneath(root: &OwnedFd, path: &SafePath, group: Group) -> io::Result<OwnedFd> {
+fn make_beneath(root: &OwnedFd, path: &SafePath, group: Group, durably: bool) -> io::Result<OwnedFd> {
     let mut at = open_beneath(root, &SafePath::root())?;
     let mut done = SafePath::root();
     for component in path.components() {
@@ -189,7 +213,9 @@ fn make_beneath(root: &OwnedFd, path: &SafePath, group: Group) -> io::Result<Own
                 }
                 let made = open_beneath(root, &done)?;
                 hand_to(&made, group, Mode::from_raw_mode(0o750))?;
-                rustix::fs::fsync(&at)?;
+                if durably {
+                    rustix::fs::fsync(&at)?;
+                }
                 made
             }
             opened => opened?,
@@ -209,9 +235,9 @@ fn make_root(root: &Path, group: Group) -> io::Result<()> {
 }
 
 /// Sets the mode whatever the umask is, and the group where netkitd may.
-fn hand_to(fd: &OwnedFd, group: Group, mode: Mode) -> io::Result<()> {
+pub(super) fn hand_to(fd: impl AsFd, group: Group, mode: Mode) -> io::Result<()> {
     if let Some(gid) = group
-        && let Err(error) = rustix::fs::fchown(fd, None, Some(Gid::from_raw(gid)))
+        && let Err(error) = rustix::fs::fchown(&fd, None, Some(Gid::from_raw(gid)))
     {
         tracing::debug!(%error, gid, "can't give a download to the group");
     }

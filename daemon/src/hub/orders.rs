@@ -1,6 +1,6 @@
 //! What the hub and the download engine tell each other: the hub orders, the engine reports. Neither names the other.
 
-pub use crate::store::{BlockRow, PartRow};
+pub use crate::store::{BlockRow, PartRow, StageRow, StagedFile};
 
 use super::handle::Reply;
 use crate::files::{Naming, Target};
@@ -56,6 +56,8 @@ pub struct Start {
     pub checksum: Option<Checksum>,
     /// What its part file held when that was noted last.
     pub part: Option<(PartRow, Vec<BlockRow>)>,
+    /// Of a directory: where it was staged, and the files that were there.
+    pub stage: Option<(StageRow, Vec<StagedFile>)>,
     /// Who its bytes came from before.
     pub sources: Vec<DownloadSource>,
     /// What holds for it at present.
@@ -93,8 +95,12 @@ pub enum Report {
     Seek(u64, BlockHash, mpsc::Sender<Way>),
     /// What came of a download is of no use; the bytes that are lost and why.
     Restarted(u64, u64, String),
-    /// All bytes are there. Once that is committed the file is checked and gets its name.
-    Complete(u64, PartRow, oneshot::Sender<()>),
+    /// All bytes are there, in this part file where it is one. Once that is committed it is checked and gets its name.
+    Complete(u64, Option<PartRow>, oneshot::Sender<()>),
+    /// Of a directory: where it is staged, and files that came to be there.
+    Stage(u64, StageRow, Vec<StagedFile>),
+    /// Of a directory: the part file that was noted is of no more use.
+    Next(u64),
     /// A download came to an end.
     Ended(u64, End),
     /// What came of a download is deleted, or can't be: why.

@@ -22,6 +22,14 @@ pub const FETCH_HELPERS: usize = 8;
 pub const FETCH_HELP: Duration = Duration::from_secs(2);
 /// Bytes that must be missing for helpers to be looked for: less is there before they have answered.
 pub const FETCH_HELPED: u64 = 8 << 20;
+/// Entries of a directory that is fetched: some 30 MB of paths, which are held in memory.
+pub const FETCH_TREE: usize = 200_000;
+/// Bytes of a line that tells of one: the longest path, each byte of it escaped to six, and the rest.
+pub const FETCH_TREE_LINE: usize = 32 << 10;
+/// Bytes of a file that comes in one stream with others, and is held in memory until its hash is known.
+pub const FETCH_SMALL: u64 = 1 << 20;
+/// Files that have come and wait to be noted.
+pub const FETCH_STAGED: usize = 256;
 /// How long a connection is kept for another part of the same file.
 pub const FETCH_POOL_IDLE: Duration = Duration::from_secs(10);
 /// How much older than its answer a file's date must be to tell its content from another: RFC 9110 asks for more than

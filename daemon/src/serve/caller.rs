@@ -33,9 +33,13 @@ impl Caller {
 
     /// The share of this name, if it may see that. It counts as what is taken from then on.
     pub(super) fn share(&self, site: &Site, name: &[u8]) -> Option<Arc<Share>> {
-        let share = self.shares(site).into_iter().find(|share| share.name.as_bytes() == name)?;
-        self.takes(&share);
-        Some(share)
+        let shares = site.shares();
+        let share = shares.iter().find(|share| share.name.as_bytes() == name)?;
+        if !site.trust().may_see(self.peer, &share.access) {
+            return None;
+        }
+        self.takes(share);
+        Some(Arc::clone(share))
     }
 
     /// It is being sent something of this share.

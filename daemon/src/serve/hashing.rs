@@ -1,9 +1,9 @@
 //! Files that are being hashed for their manifests. A file is hashed once however many ask, by a thread; who asked follows
-//! it, and gets each value when it is known. When nobody follows any more it is broken off; what was hashed to its end is
-//! kept, so that the next one has it at once.
+//! it, and gets each value when it is known. Of several files each has its turn for a block. When nobody follows any more it
+//! is broken off; what was hashed to its end is kept, so that the next one has it at once.
 
-use super::permits::Permits;
 use super::site::Site;
+use super::turns::Turns;
 use crate::files::{OpenFile, Stamp};
 use crate::hub::content::{ContentReport, file_key};
 use crate::limits;
@@ -11,7 +11,6 @@ use crate::store::{FileKey, ManifestRow};
 use netkit_proto::files::manifest::BlockHash;
 use std::collections::HashMap;
 use std::io;
-use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -24,13 +23,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Hashings {
-    permits: Arc<Permits>,
+    turns: Turns,
     running: Mutex<HashMap<FileKey, Arc<Progress>>>,
 }
 
 impl Default for Hashings {
     fn default() -> Hashings {
-        Hashings { permits: Arc::new(Permits::new(limits::HASHINGS)), running: Mutex::default() }
+        Hashings { turns: Turns::new(limits::HASHINGS), running: Mutex::default() }
     }
 }
 
@@ -103,38 +102,34 @@ impl Follower {
 }
 
 impl Hashings {
-    /// Follows the hashing of a file, which begins where it is not known or under way; `None` while too many are hashed, or
-    /// too many for this client.
+    /// Follows the hashing of a file, which begins where it is not known or under way.
     pub(super) async fn follow(
         self: &Arc<Hashings>,
         site: &Arc<Site>,
-        from: IpAddr,
         (share, path): (&str, &[u8]),
         file: OpenFile,
-    ) -> Option<Follower> {
+    ) -> Follower {
         let key = file_key(&file.stamp);
         if let Some(progress) = lock(&self.running).get(&key) {
-            return Some(progress.follow());
+            return progress.follow();
         }
         if let Some((root, blocks)) = site.reader.manifest(key).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "what is known of files can't be read");
             None
         }) {
-            return Some(Progress::new(State::Done(root), blocks).follow());
+            return Progress::new(State::Done(root), blocks).follow();
         }
-        let permit = self.permits.take(from)?;
         let progress = Progress::new(State::Running, Vec::new());
         let follower = progress.follow();
         if let Some(other) = lock(&self.running).insert(key, Arc::clone(&progress)) {
             // Somebody began meanwhile: both are followed.
             lock(&self.running).insert(key, Arc::clone(&other));
-            return Some(other.follow());
+            return other.follow();
         }
         let is_settled = is_settled(&file.stamp, SystemTime::now());
         let (hashings, site) = (Arc::clone(self), Arc::clone(site));
         let (share, path) = (share.to_owned(), path.to_owned());
         tokio::spawn(async move {
-            let _permit = permit;
             let hashed = hashings.hash(key, &progress, file).await;
             let state = hashed.as_ref().map_or(State::Failed, |(root, _)| State::Done(*root));
             progress.state.send_replace(state);
@@ -143,7 +138,7 @@ impl Hashings {
             }
             hashings.forget(key, &progress);
         });
-        Some(follower)
+        follower
     }
 
     async fn hash(
@@ -154,12 +149,14 @@ impl Hashings {
     ) -> Option<(BlockHash, Vec<BlockHash>)> {
         let (hashings, progress) = (Arc::clone(self), Arc::clone(progress));
         let job = tokio::task::spawn_blocking(move || {
+            let mut turn = hashings.turns.take();
             file.hash_blocks(|value| {
                 lock(&progress.values).push(value);
                 progress.state.send_replace(State::Running);
                 if hashings.is_abandoned(key, &progress) {
                     return ControlFlow::Break(());
                 }
+                turn.next();
                 ControlFlow::Continue(())
             })
         });

@@ -50,7 +50,7 @@ pub(super) async fn respond(
     }
     let permit = site.manifests.take(caller.from).ok_or(TOO_MANY)?;
     let place = (share.name.as_str(), path.as_bytes());
-    let follower = site.hashings.follow(site, caller.from, place, file).await.ok_or(TOO_MANY)?;
+    let follower = site.hashings.follow(site, place, file).await;
     let (pieces, sending) = mpsc::channel(2);
     tokio::spawn(send(pieces, follower, size, permit));
     Ok(pages::built(response, Body::Archive(sending, file::counting(site, reset))))

@@ -22,6 +22,7 @@ mod tar;
 mod target;
 mod tls;
 mod tree;
+mod turns;
 
 pub use listener::FilePort;
 pub use site::Ends;

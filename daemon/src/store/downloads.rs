@@ -1,6 +1,7 @@
-//! The tables of the download queue: each download, what its part file holds, and the limit of all together.
+//! The tables of the download queue: each download, who its bytes came from, and the limit of all together. What is there
+//! of each is in `parts` and `staged`.
 
-use super::{Outcome, StoreError};
+use super::StoreError;
 use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::ids::PeerId;
 use netkit_proto::path::SafePath;
@@ -60,32 +61,6 @@ pub struct DownloadRow {
     pub changed: Timestamp,
     /// Who its bytes came from; written by [`set_sources`] alone.
     pub sources: Vec<DownloadSource>,
-}
-
-/// What a part file is and which file it becomes a copy of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PartRow {
-    /// The boot during which it was written: what was not synced may be lost after another.
-    pub boot: String,
-    /// The file system's number, and the file's in it.
-    pub file: (u64, u64),
-    /// The size of the whole file.
-    pub size: Option<u64>,
-    /// What tells this content of the source from another.
-    pub validator: Option<String>,
-    /// The content's hash: it is complete, and may have got its final name.
-    pub complete: Option<BlockHash>,
-}
-
-/// What is there of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockRow {
-    /// Which block of [`netkit_proto::files::manifest::BLOCK`] bytes.
-    pub block: u64,
-    /// How many of its bytes, from its start on.
-    pub bytes: u64,
-    /// Its hash, when it is complete.
-    pub hash: Option<BlockHash>,
 }
 
 const COLUMNS: &str = "id, uid, position, source, root, path, named, force, checksum, rate_limit, state, size, \
@@ -235,71 +210,12 @@ pub(super) fn set_position(db: &Connection, id: u64, position: i64) -> Result<()
     Ok(())
 }
 
-/// Writes down what a part file holds: the file itself, and those blocks of which there is more than before. Nothing
-/// where the download is gone.
-pub(super) fn save_part(
-    db: &Connection,
-    id: u64,
-    bytes: u64,
-    part: &PartRow,
-    blocks: &[BlockRow],
-) -> Result<()> {
-    let sql = "INSERT INTO parts (download, boot, device, inode, size, validator, complete) \
-               SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 FROM downloads WHERE id = ?1 \
-               ON CONFLICT (download) DO UPDATE SET boot = ?2, device = ?3, inode = ?4, size = ?5, \
-               validator = ?6, complete = ?7";
-    // The numbers are 64 bits without a sign, SQLite's have one: the bits are kept.
-    let (device, inode) = (part.file.0.cast_signed(), part.file.1.cast_signed());
-    let PartRow { boot, size, validator, complete, .. } = part;
-    let saved =
-        db.prepare_cached(sql)?.execute(params![id, boot, device, inode, size, validator, complete])?;
-    if saved == 0 {
-        return Ok(());
-    }
-    let sql = "UPDATE downloads SET bytes = ?2, size = ?3 WHERE id = ?1";
-    db.prepare_cached(sql)?.execute(params![id, bytes, size])?;
-    let sql = "INSERT INTO blocks (download, block, bytes, hash) VALUES (?1, ?2, ?3, ?4) \
-               ON CONFLICT (download, block) DO UPDATE SET bytes = ?3, hash = ?4";
-    let mut statement = db.prepare_cached(sql)?;
-    for BlockRow { block, bytes, hash } in blocks {
-        statement.execute(params![id, block, bytes, hash])?;
-    }
-    Ok(())
-}
-
-/// Forgets what a part file held.
-pub(super) fn forget_part(db: &Connection, id: u64) -> Result<()> {
-    db.prepare_cached("DELETE FROM parts WHERE download = ?1")?.execute([id])?;
-    Ok(())
-}
-
-/// What is known of a part file.
-pub(super) fn load_part(db: &Connection, id: u64) -> Result<Outcome> {
-    let sql = "SELECT boot, device, inode, size, validator, complete FROM parts WHERE download = ?1";
-    let part = db.prepare_cached(sql)?.query_row([id], |row| {
-        let file = (row.get::<_, i64>(1)?.cast_unsigned(), row.get::<_, i64>(2)?.cast_unsigned());
-        Ok(PartRow {
-            boot: row.get(0)?,
-            file,
-            size: row.get(3)?,
-            validator: row.get(4)?,
-            complete: row.get(5)?,
-        })
-    });
-    let Some(part) = part.optional()? else { return Ok(Outcome::Part(None)) };
-    let mut statement =
-        db.prepare_cached("SELECT block, bytes, hash FROM blocks WHERE download = ?1 ORDER BY block")?;
-    let rows = statement
-        .query_map([id], |row| Ok(BlockRow { block: row.get(0)?, bytes: row.get(1)?, hash: row.get(2)? }))?;
-    Ok(Outcome::Part(Some((part, rows.collect::<Result<_>>()?))))
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::schema;
     use super::*;
 
-    fn row(id: u64) -> DownloadRow {
+    pub(in crate::store) fn row(id: u64) -> DownloadRow {
         DownloadRow {
             id,
             uid: 1000,
@@ -354,33 +270,6 @@ mod tests {
         assert_eq!(load(&db).unwrap()[1], DownloadRow { sources: from(4), ..failed });
         remove(&db, 2).unwrap();
         assert_eq!((load(&db).unwrap().len(), last_id(&db).unwrap()), (1, 2));
-    }
-
-    #[test]
-    fn a_part_goes_with_its_download() {
-        let dir = tempfile::tempdir().unwrap();
-        let db = schema::open_writer(&dir.path().join("db")).unwrap();
-        let part = PartRow {
-            boot: "b".into(),
-            file: (1, u64::MAX),
-            size: Some(9),
-            validator: Some("\"v\"".into()),
-            complete: None,
-        };
-        let block = |block, hash| BlockRow { block, bytes: 5, hash };
-        save_part(&db, 1, 5, &part, &[]).unwrap();
-        assert!(matches!(load_part(&db, 1), Ok(Outcome::Part(None))), "there is no such download");
-        set(&db, &row(1)).unwrap();
-        save_part(&db, 1, 5, &part, &[block(0, None), block(1, Some([1; 32]))]).unwrap();
-        save_part(&db, 1, 5, &part, &[block(0, Some([2; 32]))]).unwrap();
-        let Outcome::Part(Some((read, blocks))) = load_part(&db, 1).unwrap() else { panic!() };
-        assert_eq!((read, blocks), (part.clone(), vec![block(0, Some([2; 32])), block(1, Some([1; 32]))]));
-        forget_part(&db, 1).unwrap();
-        assert!(matches!(load_part(&db, 1), Ok(Outcome::Part(None))));
-        save_part(&db, 1, 5, &part, &[block(3, None)]).unwrap();
-        remove(&db, 1).unwrap();
-        let left: i64 = db.query_row("SELECT count(*) FROM blocks", [], |row| row.get(0)).unwrap();
-        assert_eq!(left, 0);
     }
 
     #[test]

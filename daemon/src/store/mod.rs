@@ -9,17 +9,20 @@ mod downloads;
 mod log;
 mod manifests;
 mod outbox;
+mod parts;
 mod peers;
 mod reader;
 mod retention;
 mod schema;
 mod shares;
+mod staged;
 mod writer;
 
-pub use downloads::{BlockRow, DownloadRow, PartRow};
+pub use downloads::DownloadRow;
 pub use log::LogStats;
 pub use manifests::{FileKey, Holder, ManifestRow};
 pub use outbox::Outgoing;
+pub use parts::{BlockRow, Held, PartRow, StageRow, StagedFile};
 pub use peers::{HostRow, Letter, LoadedPeers, PeerRow};
 pub use reader::{Gap, Page, PageRequest, Reader};
 pub use retention::Retention;
@@ -172,10 +175,14 @@ pub enum Op {
     DownloadLimit(Option<u64>),
     /// Tell what a download's part file holds.
     PartRead(u64),
-    /// Note what a part file holds: how many bytes in all, and blocks of which there is more than was noted before.
-    PartSave(u64, u64, PartRow, Vec<BlockRow>),
-    /// Forget what a part file held.
+    /// Note what a part file holds: how many bytes are there, of how many in all, and blocks of which there is more than was noted before.
+    PartSave(u64, u64, Option<u64>, PartRow, Vec<BlockRow>),
+    /// Forget what a part file held, and what is staged.
     PartForget(u64),
+    /// Forget what a part file held: it is one of the staged files now, or of no use.
+    PartNext(u64),
+    /// Note the directory that a download is staged in, and files that came to be there.
+    StageSave(u64, StageRow, Vec<StagedFile>),
     /// Keep what a shared file hashes to.
     ManifestKeep(Box<ManifestRow>),
     /// Note who a download's bytes came from.
@@ -201,7 +208,7 @@ pub enum Outcome {
     /// A user's cursors.
     Cursors(Vec<CursorRow>),
     /// What is known of a download's part file.
-    Part(Option<(PartRow, Vec<BlockRow>)>),
+    Part(Box<Held>),
     /// The user has too many cursors.
     TooManyCursors,
     /// Done; there is nothing to tell. `false`: what should be removed was not there.

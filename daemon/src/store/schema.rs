@@ -207,6 +207,28 @@ const MIGRATIONS: &[M<'_>] = &[
         trouble TEXT,
         PRIMARY KEY (download, name)
     ) WITHOUT ROWID;
+
+    -- The directory that a download of many files is staged in; complete: what all of it hashes to.
+    CREATE TABLE stages (
+        download INTEGER PRIMARY KEY REFERENCES downloads ON DELETE CASCADE,
+        boot TEXT NOT NULL,
+        device INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        complete BLOB
+    );
+
+    -- Which files are there in it. modified: milliseconds since 1970, as the source told.
+    CREATE TABLE staged_files (
+        download INTEGER NOT NULL REFERENCES stages ON DELETE CASCADE,
+        path BLOB NOT NULL,
+        size INTEGER NOT NULL,
+        modified INTEGER,
+        hash BLOB NOT NULL,
+        PRIMARY KEY (download, path)
+    ) WITHOUT ROWID;
+
+    -- Of a directory: the file in it that a part file becomes.
+    ALTER TABLE parts ADD COLUMN within BLOB;
     ",
     ),
 ];

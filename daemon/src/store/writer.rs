@@ -3,7 +3,7 @@
 
 use super::{
     Entry, LogStats, Op, Outcome, Outgoing, Retention, StoreError, cursors, downloads, log, manifests,
-    outbox, peers, retention, shares,
+    outbox, parts, peers, retention, shares, staged,
 };
 use crate::limits;
 use netkit_proto::ids::Epoch;
@@ -312,11 +312,13 @@ fn apply(
             places.iter().try_for_each(|&(id, position)| downloads::set_position(db, id, position)).map(done)
         }
         Op::DownloadLimit(limit) => downloads::set_limit(db, *limit).map(done),
-        Op::PartRead(id) => downloads::load_part(db, *id),
-        Op::PartSave(id, bytes, part, blocks) => {
-            downloads::save_part(db, *id, *bytes, part, blocks).map(done)
+        Op::PartRead(id) => parts::load_held(db, *id),
+        Op::PartSave(id, bytes, size, part, blocks) => {
+            parts::save_part(db, *id, (*bytes, *size), part, blocks).map(done)
         }
-        Op::PartForget(id) => downloads::forget_part(db, *id).map(done),
+        Op::PartForget(id) => staged::forget(db, *id).and_then(|()| parts::forget_part(db, *id)).map(done),
+        Op::PartNext(id) => parts::forget_part(db, *id).map(done),
+        Op::StageSave(id, stage, files) => staged::save(db, *id, stage, files).map(done),
         Op::ManifestKeep(row) => manifests::keep(db, row).map(done),
         Op::SourcesSave(id, sources) => downloads::set_sources(db, *id, sources).map(done),
         Op::Retain(new) => {

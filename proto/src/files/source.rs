@@ -1,6 +1,7 @@
 //! Where a download comes from, as people write it, and the name that its file gets: the last segment of what was
 //! asked for, never what a server says.
 
+use crate::files::pattern::Pattern;
 use crate::limits;
 use crate::name::{NameError, PeerName, host_and_port, is_unsafe};
 use crate::path::{self, SafePath};
@@ -27,9 +28,22 @@ pub enum Source {
         name: PeerName,
         /// The start of its id, to tell namesakes apart.
         id_prefix: Option<String>,
-        /// The file: its share, and the path in that.
+        /// Its share, and the path in that: of the file, or of the directory.
         path: SafePath,
+        /// What of that.
+        wanted: Wanted,
     },
+}
+
+/// What is wanted of a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// `SHARE/path`: the file.
+    File,
+    /// `SHARE/` or `SHARE/dir/`: the directory, with all that is in it.
+    Tree,
+    /// `SHARE/dir/*.iso`: those files of the directory whose names match.
+    Matching(Pattern),
 }
 
 impl FromStr for Source {
@@ -72,14 +86,19 @@ impl FromStr for Source {
                     Some((name, prefix)) => (name, Some(prefix.to_owned())),
                     None => (peer, None),
                 };
-                if path.ends_with('/') {
-                    return wrong("a directory is not fetched as a whole: name a file in it");
-                }
-                let Some(path) = SafePath::parse(path.as_bytes()).ok().filter(|p| p.components().count() > 1)
-                else {
-                    return wrong("write PEER:SHARE/path, without . and ..");
+                let (dir, last) = path.rsplit_once('/').unwrap_or(("", path));
+                let (wanted, path) = match (last, Pattern::of(last)) {
+                    ("", _) => (Wanted::Tree, dir),
+                    (_, Some(pattern)) => (Wanted::Matching(pattern), dir),
+                    (_, None) => (Wanted::File, path),
                 };
-                Ok(Source::Peer { name: name.parse()?, id_prefix, path })
+                let least = if wanted == Wanted::File { 2 } else { 1 };
+                match SafePath::parse(path.as_bytes()) {
+                    Ok(path) if path.components().count() >= least => {
+                        Ok(Source::Peer { name: name.parse()?, id_prefix, path, wanted })
+                    }
+                    _ => wrong("write PEER:SHARE/path, of a directory PEER:SHARE/path/, without . and .."),
+                }
             }
             _ => wrong("write https://…, tcp://HOST:PORT/NAME or PEER:SHARE/path"),
         }
@@ -159,6 +178,7 @@ mod tests {
             name: name.parse().unwrap(),
             id_prefix: id.map(str::to_owned),
             path: SafePath::parse(path.as_bytes()).unwrap(),
+            wanted: Wanted::File,
         };
         for (text, expected) in [
             ("http://a/b", http("http://a/b")),
@@ -184,7 +204,9 @@ mod tests {
             ("bob:isos", "write PEER:SHARE/path"),
             ("bob:isos/../x", "write PEER:SHARE/path"),
             ("bob:/isos/x", "write PEER:SHARE/path"),
-            ("bob:isos/", "a directory"),
+            ("bob:*", "write PEER:SHARE/path"),
+            ("bob:/", "write PEER:SHARE/path"),
+            ("bob:isos//", "write PEER:SHARE/path"),
             ("", "write https://"),
         ] {
             let error = text.parse::<Source>().unwrap_err().to_string();
@@ -192,6 +214,21 @@ mod tests {
         }
         assert!(format!("http://a/{}", "x".repeat(limits::SOURCE)).parse::<Source>().is_err());
         assert!("http://a/@b?x@y".parse::<Source>().is_ok(), "an @ elsewhere is no password");
+    }
+
+    #[test]
+    fn directories_and_patterns_are_told_from_files() {
+        let of = |text: &str| match text.parse() {
+            Ok(Source::Peer { path, wanted, .. }) => {
+                (String::from_utf8(path.as_bytes().to_vec()).unwrap(), wanted)
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(of("bob:isos/"), ("isos".into(), Wanted::Tree));
+        assert_eq!(of("bob:isos/deb/"), ("isos/deb".into(), Wanted::Tree));
+        let pattern = Wanted::Matching(Pattern::of("*.iso").unwrap());
+        assert_eq!(of("bob:isos/deb/*.iso"), ("isos/deb".into(), pattern));
+        assert_eq!(of("bob:isos/[x].iso"), ("isos/[x].iso".into(), Wanted::File));
     }
 
     #[test]
@@ -205,6 +242,8 @@ mod tests {
             ("http://a/%E4%BD%A0%20x", "你 x"),
             ("tcp://a:1/dir/b%20c", "b%20c"),
             ("bob:isos/deb/x", "x"),
+            ("bob:isos/deb/", "deb"),
+            ("bob:isos/*", "isos"),
         ] {
             assert_eq!(name(text).as_deref(), Ok(expected), "{text}");
         }

@@ -73,6 +73,7 @@ impl Content {
             size: None,
             validator: None,
             complete: None,
+            within: None,
         };
         Ok(Content {
             file,

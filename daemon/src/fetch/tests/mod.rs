@@ -3,11 +3,12 @@
 mod server;
 
 mod helpers;
+mod lists;
 mod peers;
 
 use super::*;
 use crate::files::Naming;
-use crate::hub::orders::{BlockRow, Control, PartRow, Retry, Start, Way};
+use crate::hub::orders::{BlockRow, Control, PartRow, Retry, StageRow, StagedFile, Start, Way};
 use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::ids::PeerId;
 use netkit_proto::path::SafePath;
@@ -25,6 +26,7 @@ struct Rig {
     _limit: watch::Sender<u64>,
     /// What the last try noted.
     noted: Option<(PartRow, BTreeMap<u64, BlockRow>)>,
+    staged: Option<(StageRow, Vec<StagedFile>)>,
     sources: Vec<DownloadSource>,
     restarted: Vec<String>,
     /// Who has the same file.
@@ -58,6 +60,7 @@ impl Rig {
             _config: config,
             _limit: limit,
             noted: None,
+            staged: None,
             sources: Vec::new(),
             restarted: Vec::new(),
             helpers: Vec::new(),
@@ -82,6 +85,7 @@ impl Rig {
             naming: Naming::Numbered,
             checksum: None,
             part,
+            stage: self.staged.clone(),
             sources: self.sources.clone(),
             control: controlled,
         };
@@ -100,6 +104,11 @@ impl Rig {
                 self.noted = Some((part, blocks));
             }
             Report::Progress(..) | Report::Discarded(..) => {}
+            Report::Stage(_, row, files) => {
+                let before = self.staged.take().map(|(_, files)| files).unwrap_or_default();
+                self.staged = Some((row, [before, files].concat()));
+            }
+            Report::Next(_) => self.noted = None,
             Report::Sources(_, sources) => self.sources = sources,
             Report::Seek(_, hash, found) => {
                 self.sought.push(hash);
@@ -108,12 +117,12 @@ impl Rig {
                 }
             }
             Report::Restarted(_, _, why) => {
-                self.noted = None;
+                (self.noted, self.staged) = (None, None);
                 self.restarted.push(why);
             }
             Report::Complete(_, part, committed) => {
                 let blocks = self.noted.take().map(|(_, blocks)| blocks).unwrap_or_default();
-                self.noted = Some((part, blocks));
+                self.noted = part.map(|part| (part, blocks));
                 let _ = committed.send(());
             }
             Report::Ended(_, end) => return Some(end),

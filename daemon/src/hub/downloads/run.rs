@@ -6,7 +6,7 @@ use crate::hub::answer;
 use crate::hub::handle::{Change, Reply};
 use crate::hub::orders::{Control, Done, End, Failed, Order, Report, Retry, Start};
 use crate::limits;
-use crate::store::{DownloadRow, Op, Outcome};
+use crate::store::{DownloadRow, Held, Op, Outcome};
 use netkit_proto::ids::PeerId;
 use netkit_proto::rpc::call::{Download, DownloadState, Failure};
 use netkit_proto::rpc::code::{Error, Kind};
@@ -50,7 +50,7 @@ impl Downloads {
     /// That it has its turn is committed: the engine gets it.
     pub(super) fn started(&mut self, now: Timestamp, instant: Instant, row: DownloadRow, outcome: Outcome) {
         self.starting -= 1;
-        let Outcome::Part(part) = outcome else { return };
+        let Outcome::Part(held) = outcome else { return };
         let Some(mut entry) = self.take(row.id) else { return };
         let control = Control { stop: false, limit: entry.row.limit };
         let (sender, control) = watch::channel(control);
@@ -70,7 +70,9 @@ impl Downloads {
                 entry.running = Some(sender);
                 let sources = entry.row.sources.clone();
                 self.put(entry);
-                let start = Start { id, source, way: None, target, naming, checksum, part, sources, control };
+                let Held { part, stage } = *held;
+                let start =
+                    Start { id, source, way: None, target, naming, checksum, part, stage, sources, control };
                 self.orders.push_back(Order::Start(Box::new(start)));
                 self.resume_deferred(now, id);
             }
@@ -116,7 +118,7 @@ impl Downloads {
                 (entry.row.size, entry.row.bytes) = (progress.size, progress.bytes);
                 entry.rate = progress.rate;
                 if let Some((part, blocks)) = note {
-                    let ops = vec![Op::PartSave(id, progress.bytes, part, blocks)];
+                    let ops = vec![Op::PartSave(id, progress.bytes, progress.size, part, blocks)];
                     self.steps.push(Step { ops, follow: Follow::Noted, is_asked: false });
                 }
             }
@@ -139,14 +141,21 @@ impl Downloads {
             Report::Complete(id, part, committed) => {
                 let Some(entry) = self.entries.get(&id) else { return };
                 let row = DownloadRow { state: DownloadState::Verifying, changed: now, ..entry.row.clone() };
-                let ops = vec![
-                    Op::PartSave(id, row.bytes, part, Vec::new()),
-                    Op::DownloadSet(Box::new(row.clone())),
-                    Op::Append(now, Event::DownloadVerifying { download: id }),
-                ];
+                let part = part.map(|part| Op::PartSave(id, row.bytes, row.size, part, Vec::new()));
+                let mut ops: Vec<Op> = part.into_iter().collect();
+                ops.push(Op::DownloadSet(Box::new(row.clone())));
+                ops.push(Op::Append(now, Event::DownloadVerifying { download: id }));
                 self.committing(id);
                 let follow = Follow::Complete(Box::new(row), committed);
                 self.steps.push(Step { ops, follow, is_asked: false });
+            }
+            Report::Stage(id, stage, files) => {
+                let ops = vec![Op::StageSave(id, stage, files)];
+                self.steps.push(Step { ops, follow: Follow::Noted, is_asked: false });
+            }
+            Report::Next(id) => {
+                let ops = vec![Op::PartNext(id)];
+                self.steps.push(Step { ops, follow: Follow::Noted, is_asked: false });
             }
             Report::Seek(..) => {} // the peers' business
             Report::Ended(id, end) => self.on_ended(now, instant, jitter, id, end),

@@ -4,7 +4,7 @@ use super::{Handle, Progress, Session};
 use crate::config::Downloads;
 use crate::files::Target;
 use crate::hub::handle::{Change, Command, DownloadRequest};
-use netkit_proto::files::source::Source;
+use netkit_proto::files::source::{Source, Wanted};
 use netkit_proto::name::is_unsafe;
 use netkit_proto::path::{SafePath, is_part};
 use netkit_proto::rpc::call::{
@@ -18,8 +18,13 @@ use std::path::Path;
 impl Handle for DownloadsAdd {
     async fn start(self, session: &mut Session) -> Result<Progress<DownloadAdded>, Error> {
         let source: Source = self.source.parse().map_err(|e| Error::new(Kind::InvalidParams, e))?;
-        if let Source::Http(url) = &source {
-            check_url(url)?;
+        match &source {
+            Source::Http(url) => check_url(url)?,
+            Source::Peer { wanted: Wanted::Tree | Wanted::Matching(_), .. } if self.checksum.is_some() => {
+                return Err(Error::new(Kind::InvalidParams, "a checksum is of one file, not of a directory")
+                    .hint("what comes from a peer is compared with what it says it has, file by file"));
+            }
+            Source::Plain { .. } | Source::Peer { .. } => {}
         }
         let downloads = session.context.config.borrow().downloads.clone();
         let (target, named) = place(&downloads, &source, self.output.as_deref())?;

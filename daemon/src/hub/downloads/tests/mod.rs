@@ -42,7 +42,7 @@ impl Queue {
     /// Gives turns, and commits everything until nothing is left to commit.
     fn turn(&mut self) {
         self.turn_with(|op| match op {
-            Op::PartRead(_) => Outcome::Part(None),
+            Op::PartRead(_) => Outcome::Part(Box::default()),
             _ => Outcome::Done(true),
         });
     }

@@ -125,9 +125,15 @@ fn the_name_a_file_got_is_shown_once_that_is_committed() {
     let mut queue = Queue::new();
     let id = queue.add();
     let (committed, mut commit) = oneshot::channel();
-    let part =
-        PartRow { boot: "b".into(), file: (1, 2), size: Some(9), validator: None, complete: Some([1; 32]) };
-    queue.downloads.on_report(queue.now, queue.instant, 0, Report::Complete(id, part, committed));
+    let part = PartRow {
+        boot: "b".into(),
+        file: (1, 2),
+        size: Some(9),
+        validator: None,
+        complete: Some([1; 32]),
+        within: None,
+    };
+    queue.downloads.on_report(queue.now, queue.instant, 0, Report::Complete(id, Some(part), committed));
     assert!(commit.try_recv().is_err(), "not before the commit");
     queue.turn();
     assert_eq!((commit.try_recv(), queue.state(id)), (Ok(()), DownloadState::Verifying));

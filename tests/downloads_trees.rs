@@ -1,0 +1,164 @@
+//! Directories and patterns of other boxes: all that is in them, each file checked, under one name when it is complete.
+
+use crate::files::{directory, share};
+use crate::harness::pair::{befriend, box_of, builder, builder_with};
+use crate::harness::{Downloader, MIB, Node, assert_same, bytes};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+fn bob_and_downloader(dir: &Path) -> (Node, Downloader) {
+    let bob = box_of(builder_with("bob", &share("pub", dir, "access = \"public\"")));
+    let alice = box_of(builder("alice"));
+    befriend(&alice, &bob);
+    (bob, Downloader::on(alice))
+}
+
+/// All beneath a directory: of files their content, their time and whether they can be run; `None` of directories.
+fn tree(dir: &Path) -> BTreeMap<String, Option<(Vec<u8>, i64, bool)>> {
+    let mut all = BTreeMap::new();
+    let mut left = vec![dir.to_owned()];
+    while let Some(at) = left.pop() {
+        for entry in std::fs::read_dir(&at).unwrap().map(Result::unwrap) {
+            let (path, kind) = (entry.path(), entry.file_type().unwrap());
+            let name = path.strip_prefix(dir).unwrap().to_string_lossy().into_owned();
+            assert!(!kind.is_symlink(), "{name}");
+            if kind.is_dir() {
+                all.insert(name, None);
+                left.push(path);
+            } else {
+                let metadata = entry.metadata().unwrap();
+                let is_executable = metadata.permissions().mode() & 0o100 != 0;
+                let content = std::fs::read(&path).unwrap();
+                all.insert(name, Some((content, metadata.mtime(), is_executable)));
+            }
+        }
+    }
+    all
+}
+
+/// A directory with some of everything that is fetched.
+fn fill(dir: &Path) {
+    for (name, len) in
+        [("a", 5), ("deep/er/你 好%20", 100), ("deep/large", 3 * MIB + 7), ("empty", 0), ("z", MIB)]
+    {
+        let path = dir.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, bytes(len as u64, len)).unwrap();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + len as u64)).unwrap();
+    }
+    std::fs::create_dir_all(dir.join("nothing/in here")).unwrap();
+    std::fs::set_permissions(dir.join("a"), PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(dir.join("deep/large"), PermissionsExt::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn a_directory_comes_with_all_that_is_in_it() {
+    let dir = directory();
+    let shared = dir.path().join("d");
+    std::fs::create_dir(&shared).unwrap();
+    fill(&shared);
+    let expected = tree(&shared);
+    symlink("a", shared.join("link")).unwrap();
+    symlink("/etc", shared.join("out")).unwrap();
+    std::fs::write(shared.join(".hidden"), "x").unwrap();
+    let (_bob, mut downloader) = bob_and_downloader(dir.path());
+    let id = downloader.add("bob:pub/d/");
+    let shown = downloader.done(id);
+    assert_eq!(downloader.names(), ["d"]);
+    assert!(tree(&downloader.path("d")) == expected, "{:?}", tree(&downloader.path("d")).keys());
+    let size: usize = expected.values().flatten().map(|(content, ..)| content.len()).sum();
+    assert_eq!((&shown["bytes"], &shown["verified"]), (&json!(size), &json!(true)), "{shown}");
+    assert_eq!(shown["sources"], json!([{"name": "bob", "bytes": size}]));
+    // Again: beside it, and by name not at all.
+    let again = downloader.add("bob:pub/d/");
+    assert_eq!(downloader.done(again)["blake3"], shown["blake3"]);
+    assert_eq!(downloader.names(), ["d", "d (1)"]);
+    let taken = downloader.add_with("bob:pub/d/", json!({"output": "d"}));
+    downloader.failed(taken, "exists");
+    let whole = downloader.add_with("bob:pub/", json!({"output": "all/"}));
+    downloader.done(whole);
+    assert!(tree(&downloader.path("all/pub/d")) == expected);
+}
+
+#[test]
+fn a_pattern_brings_the_files_that_match() {
+    let dir = directory();
+    fill(dir.path());
+    for name in ["x.iso", "y.iso", "z.img"] {
+        std::fs::write(dir.path().join(name), name).unwrap();
+    }
+    let (_bob, mut downloader) = bob_and_downloader(dir.path());
+    let id = downloader.add("bob:pub/*.iso");
+    downloader.done(id);
+    let found: Vec<String> = tree(&downloader.path("pub")).into_keys().collect();
+    assert_eq!(found, ["x.iso", "y.iso"]);
+    let none = downloader.add("bob:pub/*.zip");
+    downloader.failed(none, "not_found");
+    downloader.node.ctl(&["get", "--wait", "bob:pub/nope/"]).expect(4);
+    let sum = format!("md5:{}", "0".repeat(32));
+    let refused = downloader.try_add("bob:pub/", json!({"checksum": sum})).unwrap_err();
+    assert_eq!(refused["data"]["kind"], "invalid_params", "{refused}");
+}
+
+#[test]
+fn kills_cost_no_file_that_was_there() {
+    let dir = directory();
+    let shared = dir.path().join("d");
+    for n in 0..300 {
+        let path = shared.join(format!("{:02}/{n}", n % 10));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes(n, 50_000 + n as usize)).unwrap();
+    }
+    std::fs::write(shared.join("large"), bytes(1, 30 * MIB)).unwrap();
+    let expected = tree(&shared);
+    let (mut bob, mut downloader) = bob_and_downloader(dir.path());
+    let id = downloader.add_with("bob:pub/d/", json!({"limit": 8 * MIB}));
+    let mut before = 0;
+    for kill in 0..4 {
+        let shown = downloader
+            .until(id, "more is there", |shown| shown["bytes"].as_u64() >= Some(before + 5 * MIB as u64));
+        before = shown["bytes"].as_u64().unwrap();
+        if kill == 1 {
+            bob.kill();
+            bob.start();
+        } else {
+            downloader.kill();
+        }
+    }
+    downloader.call("downloads.limit", json!({"id": id, "limit": 0})).unwrap();
+    downloader.done(id);
+    assert!(tree(&downloader.path("d")) == expected);
+    assert_eq!(downloader.names(), ["d"]);
+    assert!(!downloader.words(id).contains(&"restarted".to_owned()), "{:?}", downloader.words(id));
+}
+
+#[test]
+fn what_is_gone_at_the_source_does_not_stay_and_what_was_cancelled_goes() {
+    let dir = directory();
+    let shared = dir.path().join("d");
+    std::fs::create_dir(&shared).unwrap();
+    for n in 0..200 {
+        std::fs::write(shared.join(n.to_string()), bytes(n, 100_000)).unwrap();
+    }
+    let (_bob, mut downloader) = bob_and_downloader(dir.path());
+    let id = downloader.add_with("bob:pub/d/", json!({"limit": 4 * MIB}));
+    downloader.until(id, "some is there", |shown| shown["bytes"].as_u64() > Some(3 * MIB as u64));
+    downloader.tell("pause", id);
+    for n in 0..100 {
+        std::fs::remove_file(shared.join(n.to_string())).unwrap();
+    }
+    std::fs::write(shared.join("150"), "changed").unwrap();
+    downloader.tell("resume", id);
+    downloader.call("downloads.limit", json!({"id": id, "limit": 0})).unwrap();
+    downloader.done(id);
+    assert!(tree(&downloader.path("d")) == tree(&shared));
+    let other = downloader.add_with("bob:pub/d/", json!({"limit": MIB}));
+    downloader.until(other, "some is there", |shown| shown["bytes"].as_u64() > Some(0));
+    downloader.tell("cancel", other);
+    assert_eq!(downloader.names(), ["d"]);
+    assert_same(&downloader.read("d/199"), &bytes(199, 100_000), "it is as before");
+}
