@@ -54,7 +54,12 @@ impl Daemon {
 
     /// One that peers know by this name, and find only where they are told to.
     pub(crate) fn named(name: &str) -> Result<Daemon> {
-        Daemon::start_as(name, "[discovery]\nmdns = false\n")
+        Daemon::named_with(name, "")
+    }
+
+    /// The same with further sections of the configuration.
+    pub(crate) fn named_with(name: &str, sections: &str) -> Result<Daemon> {
+        Daemon::start_as(name, &format!("[discovery]\nmdns = false\n{sections}"))
     }
 
     fn start_as(name: &str, sections: &str) -> Result<Daemon> {

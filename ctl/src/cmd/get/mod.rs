@@ -23,6 +23,7 @@ use std::time::Duration;
 #[command(after_help = format!("\
 Examples:
   netkitctl get --wait bob:isos/debian.iso
+  netkitctl get bob:photos/2026/ 'bob:isos/*.iso'
   netkitctl get https://example.org/debian.iso
   netkitctl get --wait --checksum sha256:9f86d0… https://example.org/debian.iso && echo 'it is here'
   netkitctl get --wait=3600 -o isos/ http://10.0.0.9:7891/isos/a.iso tcp://10.0.0.9:7891/b.iso
@@ -33,12 +34,13 @@ waits. With --wait the path of each file is printed as soon as that is complete,
 first; with --json the download, as `queue show` has it.
 
 What comes from a peer is encrypted, and checked block by block against what that peer says it
-has. While the peer is away the download waits for it.
+has; other peers that have the same file help. While the peer is away the download waits for it.
+A directory appears under its name when all that is in it is there.
 
 {RATES}"))]
 pub(crate) struct Args {
-    /// What to fetch: PEER:SHARE/path, http(s)://…, or tcp://HOST:PORT/NAME from a server that takes
-    /// a bare name
+    /// What to fetch: PEER:SHARE/path, a directory PEER:SHARE/path/, files PEER:SHARE/path/*.iso,
+    /// http(s)://…, or tcp://HOST:PORT/NAME from a server that takes a bare name
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<String>,
     /// Where to: a path beneath netkitd's downloads.dir, or an absolute one in downloads.dir or

@@ -5,6 +5,7 @@ mod server;
 mod helpers;
 mod lists;
 mod peers;
+mod trees;
 
 use super::*;
 use crate::files::Naming;
@@ -75,11 +76,15 @@ impl Rig {
     }
 
     async fn start_by(&self, way: Way) -> watch::Sender<Control> {
+        self.start_of("bob:s/f", way).await
+    }
+
+    async fn start_of(&self, source: &str, way: Way) -> watch::Sender<Control> {
         let (control, controlled) = watch::channel(Control::default());
         let part = self.noted.clone().map(|(part, rows)| (part, rows.into_values().collect()));
         let start = Start {
             id: 1,
-            source: "bob:s/f".parse().unwrap(),
+            source: source.parse().unwrap(),
             way: Some(Ok(way)),
             target: Target { root: self.dir.path().join("d"), path: SafePath::parse(b"f").unwrap() },
             naming: Naming::Numbered,

@@ -94,9 +94,16 @@ pub(super) fn begin(task: &Task, entries: &[Entry]) -> Result<Beginning, Break> 
     let part = task.start.part.as_ref().and_then(|(part, _)| part.within.as_ref());
     let part = part.filter(|_| is_trusted || !files.is_empty());
     let part = part.and_then(|path| path.parent().join(format!(".netkit-{id}.part").as_bytes()).ok());
-    let dirs: HashSet<&SafePath> = entries.iter().filter(|entry| entry.is_dir).map(|e| &e.path).collect();
-    let is_kept =
-        |path: &SafePath| dirs.contains(path) || done.contains_key(path) || part.as_ref() == Some(path);
+    let dirs = entries.iter().filter(|entry| entry.is_dir).map(|entry| entry.path.clone());
+    let mut kept: HashSet<SafePath> = dirs.collect();
+    // With the directories that they are in.
+    for path in done.keys().chain(&part) {
+        let mut path = path.clone();
+        while !path.is_root() && kept.insert(path.clone()) {
+            path = path.parent();
+        }
+    }
+    let is_kept = |path: &SafePath| kept.contains(path);
     stage.sweep(&is_kept).map_err(|error| failed(&error))?;
     for dir in entries.iter().filter(|entry| entry.is_dir) {
         stage.make_dir(&dir.path).map_err(|error| failed(&error))?;

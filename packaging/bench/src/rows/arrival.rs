@@ -1,7 +1,8 @@
-//! Files that arrive on disk, timed from the start of a command to its end. Used by `get` and `bare`; what their peers
+//! Files that arrive on disk, timed from the start of a command to its end. Used by the rows that fetch; what their peers
 //! are is theirs.
 
 use crate::daemon::{Daemon, program};
+use crate::linked::link;
 use anyhow::{Context as _, Result, ensure};
 use rustix::fs::syncfs;
 use std::fs::{self, File};
@@ -21,7 +22,19 @@ impl Fetcher {
     pub(crate) fn start() -> Result<Fetcher> {
         let dir = TempDir::with_prefix("netkit-bench-got-").context("cannot make a temporary directory")?;
         let section = format!("[downloads]\ndir = \"{}\"\nkeep_free = 0\n", dir.path().display());
-        Ok(Fetcher { daemon: Daemon::start_with(&section)?, dir })
+        Ok(Fetcher { daemon: Daemon::named_with("bench", &section)?, dir })
+    }
+
+    /// One that is linked with another netkitd.
+    pub(crate) fn linked(other: &Daemon) -> Result<Fetcher> {
+        let fetcher = Fetcher::start()?;
+        link(&fetcher.daemon, other)?;
+        Ok(fetcher)
+    }
+
+    /// Its control socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.daemon.socket()
     }
 
     /// Where files arrive.

@@ -2,6 +2,7 @@
 
 mod arrival;
 mod bare;
+mod bare_loop;
 mod crowd;
 pub(crate) mod echo;
 mod fetch;
@@ -10,12 +11,14 @@ mod idle;
 mod intake;
 mod links;
 mod mosquitto;
+mod peer;
 mod receipt;
 mod receivers;
 mod recovery;
 mod rpc;
 mod sender;
 mod servers;
+mod small;
 mod status;
 mod strangers;
 mod stream;
@@ -45,6 +48,10 @@ pub(crate) enum Row {
     Get,
     /// One text by its bare name to the disk
     Bare,
+    /// One large file from another netkitd to the disk
+    Peer,
+    /// A directory of many small files from another netkitd
+    Small,
     /// The whole process `netkitctl send --wait` to a linked peer
     Receipt,
     /// Messages a second on one link, on both disks and acknowledged
@@ -66,6 +73,8 @@ impl fmt::Display for Row {
             Row::Crowd => crowd::ROW,
             Row::Get => get::ROW,
             Row::Bare => bare::ROW,
+            Row::Peer => peer::ROW,
+            Row::Small => small::ROW,
             Row::Receipt => receipt::ROW,
             Row::Stream => stream::ROW,
             Row::Recovery => recovery::ROW,
@@ -102,6 +111,8 @@ pub(crate) fn run(row: Row, plan: &Plan) -> Result<Vec<Line>> {
         Row::Crowd => crowd::run(plan),
         Row::Get => get::run(plan),
         Row::Bare => bare::run(plan),
+        Row::Peer => peer::run(plan),
+        Row::Small => small::run(plan),
         Row::Receipt => receipt::run(plan),
         Row::Stream => stream::run(plan),
         Row::Recovery => recovery::run(plan),

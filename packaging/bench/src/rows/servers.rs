@@ -1,12 +1,12 @@
-//! Who serves the files of `fetch` and `crowd`: netkitd, and nginx with sendfile, one worker a core. Both serve one
-//! directory under `/b/`.
+//! Who serves the files of the rows that fetch: netkitd; nginx with sendfile, one worker a core; an rsync daemon; an sshd.
+//! All serve one directory, as `b`.
 
 use crate::daemon::Daemon;
 use crate::process::{Guard, in_path};
 use anyhow::{Context as _, Result};
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
@@ -69,4 +69,87 @@ pub(crate) fn nginx(content: &Content) -> Result<Option<(Guard, SocketAddr)>> {
     let mut guard = Guard::spawn("nginx", &mut command)?;
     guard.wait_ready(|| TcpStream::connect(address)).context("nginx does not start")?;
     Ok(Some((guard, address)))
+}
+
+/// A netkitd of this name that shares the content with its peers.
+pub(crate) fn named(name: &str, content: &Content) -> Result<Daemon> {
+    let shared = content.shared();
+    let share = format!("[[share]]\nname = \"b\"\npath = \"{}\"\naccess = \"public\"\n", shared.display());
+    Daemon::named_with(name, &share)
+}
+
+/// An rsync daemon that serves the content, and its URL; `None` where rsync is not installed.
+pub(crate) fn rsync(content: &Content) -> Result<Option<(Guard, String)>> {
+    let Some(rsync) = in_path("rsync") else { return Ok(None) };
+    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let at = content.dir.path().display();
+    let file = content.dir.path().join("rsyncd.conf");
+    fs::write(&file, format!("use chroot = no\n[b]\npath = {at}/b\nread only = yes\n"))?;
+    let mut command = Command::new(rsync);
+    command.args(["--daemon", "--no-detach", "--address=127.0.0.1"]);
+    command.arg(format!("--port={}", address.port())).arg(format!("--config={}", file.display()));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut guard = Guard::spawn("rsync", &mut command)?;
+    guard.wait_ready(|| TcpStream::connect(address)).context("rsync does not start")?;
+    Ok(Some((guard, format!("rsync://{address}/b/"))))
+}
+
+/// An sshd of the bench's own user.
+#[derive(Debug)]
+pub(crate) struct Ssh {
+    _guard: Guard,
+    address: SocketAddr,
+    /// Where its keys are, and the content.
+    dir: PathBuf,
+}
+
+/// An sshd on loopback; `None` where it is not installed, or does not start for this user.
+pub(crate) fn sshd(content: &Content) -> Result<Option<Ssh>> {
+    let found = in_path("sshd").or_else(|| Some("/usr/sbin/sshd".into()).filter(|p: &PathBuf| p.is_file()));
+    let (Some(sshd), Some(keygen)) = (found, in_path("ssh-keygen")) else { return Ok(None) };
+    let dir = content.dir.path().to_owned();
+    for key in ["host", "user"] {
+        let mut make = Command::new(&keygen);
+        make.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(dir.join(key)).stdin(Stdio::null());
+        if !make.status()?.success() {
+            return Ok(None);
+        }
+    }
+    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let at = dir.display();
+    let config = format!(
+        "Port {}\nListenAddress 127.0.0.1\nHostKey {at}/host\nAuthorizedKeysFile {at}/user.pub\nStrictModes no\n\
+         UsePAM no\nPidFile none\nPermitRootLogin yes\nSubsystem sftp internal-sftp\n",
+        address.port()
+    );
+    fs::write(dir.join("sshd_config"), config)?;
+    if rustix::process::getuid().is_root() {
+        fs::create_dir_all("/run/sshd")?; // where it confines what is not let in yet
+    }
+    let mut command = Command::new(sshd);
+    command.arg("-D").arg("-f").arg(dir.join("sshd_config"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut guard = Guard::spawn("sshd", &mut command)?;
+    if guard.wait_ready(|| TcpStream::connect(address)).is_err() {
+        return Ok(None);
+    }
+    let ssh = Ssh { _guard: guard, address, dir };
+    let probe = ssh.copy("sshd_config", Path::new("/dev/null")).output()?;
+    Ok(Some(ssh).filter(|_| probe.status.success()))
+}
+
+impl Ssh {
+    /// Copies a file of the content by AES-GCM, and syncs it.
+    pub(crate) fn copy(&self, from: &str, to: &Path) -> Command {
+        let at = self.dir.display();
+        let script = format!(
+            "scp -q -c aes128-gcm@openssh.com -P {} -i {at}/user -o StrictHostKeyChecking=no \
+             -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o IdentitiesOnly=yes 127.0.0.1:{at}/{from} \"$0\" \
+             && sync \"$0\"",
+            self.address.port()
+        );
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(script).arg(to).stdin(Stdio::null());
+        shell
+    }
 }

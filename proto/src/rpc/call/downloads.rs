@@ -136,7 +136,8 @@ super::plain_data! {
         /// Whether the content was checked: against `checksum`, or block by block against what its peer says that it
         /// has.
         verified: bool,
-        /// What `b3sum` prints for the file, once it is complete.
+        /// What `b3sum` prints for the file, once it is complete; of a directory the hash of what `b3sum` prints for its
+        /// files in the byte order of their paths.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         blake3: Option<String>,
         /// Who its bytes came from, where that was a peer.
@@ -159,7 +160,8 @@ super::plain_data! {
     /// Parameters of `downloads.add`.
     #[serde(deny_unknown_fields)]
     DownloadsAdd {
-        /// `http(s)://…`, `tcp://HOST:PORT/NAME` or `PEER:SHARE/path`.
+        /// `http(s)://…`, `tcp://HOST:PORT/NAME` or `PEER:SHARE/path`; of a directory `PEER:SHARE/path/`, of files in one
+        /// whose names match `PEER:SHARE/path/*.iso`.
         source: String,
         /// Where the file goes: a path beneath `downloads.dir`, or an absolute one beneath that or an entry of
         /// `downloads.allow`; one that ends with a slash is a directory. Default: `downloads.dir`, under the last

@@ -6,6 +6,7 @@ mod turns;
 
 use super::*;
 use crate::hub::orders::{Done, End, Failed, PartRow, Progress, Report, Retry, Start};
+use netkit_proto::ids::PeerId;
 use netkit_proto::path::SafePath;
 use netkit_proto::rpc::call::Place;
 use std::ops::RangeInclusive;

@@ -143,3 +143,31 @@ fn the_name_a_file_got_is_shown_once_that_is_committed() {
     assert_eq!((&*shown.path, shown.size, shown.verified), ("/d/f1 (1)", Some(9), true));
     assert_eq!(shown.blake3, Some("01".repeat(32)));
 }
+
+#[test]
+fn what_comes_from_a_peer_that_is_away_waits_for_it_however_long() {
+    let mut queue = Queue::new();
+    let bob = PeerId([7; 32]);
+    let (reply, mut answer) = oneshot::channel();
+    queue.downloads.on_add(queue.now, DownloadRequest { peer: Some(bob), ..request(1) }, reply);
+    queue.turn();
+    let id = answer.try_recv().unwrap().unwrap().id;
+    assert_eq!((queue.downloads.peer_of(id), queue.running()), (Some(bob), vec![id]));
+    for _ in 0..3 * limits::FETCH_TRIES {
+        queue.fail(id, Retry::Away);
+        assert!(queue.pause(id) >= limits::FETCH_RETRY_LONGEST, "no more often than now and then");
+        queue.downloads.on_peer(queue.instant, PeerId([8; 32]));
+        queue.turn();
+        assert!(queue.running().is_empty(), "that another one is there is of no use");
+        queue.downloads.on_peer(queue.instant, bob);
+        queue.turn();
+        assert_eq!(queue.running(), [id]);
+    }
+    // It comes back while it is still being committed that it is waited for.
+    queue.started.remove(&id);
+    let away = Failed { retry: Retry::Away, ..Failed::new(Kind::Network, "away") };
+    queue.downloads.on_report(queue.now, queue.instant, 0, Report::Ended(id, End::Failed(away)));
+    queue.downloads.on_peer(queue.instant, bob);
+    queue.turn();
+    assert_eq!(queue.running(), [id]);
+}

@@ -1,0 +1,106 @@
+//! What can be had at all of one TLS connection: a thread that reads a file and encrypts it, one that decrypts what comes,
+//! one that hashes and writes it, with nothing else around them. Started by `peer`.
+
+use anyhow::{Context as _, Result, ensure};
+use netkit_daemon::identity::{Identity, tls};
+use rustix::fs::syncfs;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Instant;
+
+const ALPN: &[u8] = b"loop";
+/// As netkitd's pieces are: what one turn of each thread works on.
+const PIECE: usize = 1 << 20;
+/// Pieces under way between two threads.
+const AHEAD: usize = 4;
+
+/// Its serving side, for any number of rounds.
+pub(super) struct BareLoop {
+    address: SocketAddr,
+    client: Arc<ClientConfig>,
+}
+
+impl BareLoop {
+    /// Serves a file until the bench ends.
+    pub(super) fn start(file: PathBuf) -> Result<BareLoop> {
+        let state = tempfile::tempdir()?;
+        let identity = Identity::load_or_create(state.path(), None)?;
+        let mut server = tls::server_config(&identity, ALPN)?;
+        server.max_early_data_size = 0;
+        let (server, client) = (Arc::new(server), Arc::new(tls::client_config(&identity, ALPN)?));
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                // A round that fails is told by the other side.
+                let _ = serve(stream, &server, &file);
+            }
+        });
+        Ok(BareLoop { address, client })
+    }
+
+    /// A round: gigabytes a second until the file is synced.
+    pub(super) fn round(&self, file: &Path, size: u64) -> Result<[f64; 1]> {
+        let start = Instant::now();
+        let name = ServerName::try_from("loop").context("no name")?;
+        let tls = ClientConnection::new(Arc::clone(&self.client), name)?;
+        let stream = TcpStream::connect(self.address)?;
+        stream.set_nodelay(true)?;
+        let mut stream = StreamOwned::new(tls, stream);
+        stream.write_all(b"?")?;
+        let (full, pieces) = sync_channel::<Vec<u8>>(AHEAD);
+        let (empty, spare) = sync_channel::<Vec<u8>>(2 * AHEAD);
+        let target = file.to_owned();
+        let writer = thread::spawn(move || -> Result<u64> {
+            let mut out = File::create(&target)?;
+            let mut hasher = blake3::Hasher::new();
+            let mut written = 0;
+            for piece in pieces {
+                hasher.update(&piece);
+                out.write_all(&piece)?;
+                written += piece.len() as u64;
+                let _ = empty.try_send(piece); // there are enough of them
+            }
+            std::hint::black_box(hasher.finalize());
+            out.sync_all()?;
+            Ok(written)
+        });
+        let mut left = size;
+        while left > 0 {
+            let mut piece = spare.try_recv().unwrap_or_default();
+            piece.resize(usize::try_from(left).unwrap_or(PIECE).min(PIECE), 0);
+            stream.read_exact(&mut piece)?;
+            left -= piece.len() as u64;
+            ensure!(full.send(piece).is_ok(), "the writer ended");
+        }
+        drop(full);
+        let written = writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))??;
+        let seconds = start.elapsed().as_secs_f64();
+        ensure!(written == size, "{written} of {size} bytes came");
+        fs::remove_file(file)?;
+        syncfs(File::open(file.parent().context("no directory")?)?)?;
+        Ok([size as f64 / 1e9 / seconds])
+    }
+}
+
+fn serve(stream: TcpStream, config: &Arc<ServerConfig>, file: &Path) -> Result<()> {
+    stream.set_nodelay(true)?;
+    let mut stream = StreamOwned::new(ServerConnection::new(Arc::clone(config))?, stream);
+    stream.conn.set_buffer_limit(Some(PIECE));
+    let mut file = File::open(file)?;
+    stream.read_exact(&mut [0])?;
+    let mut piece = vec![0; PIECE];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(()),
+            len => stream.write_all(&piece[..len])?,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Row `peer`: one large file from another netkitd to the disk, encrypted, checked block by block and synced, the page
+//! cache warm. Beside it curl from nginx in plain text with a sync behind it, scp with AES-GCM and a sync, and what can be
+//! had at all with as many threads: a bare loop that reads, decrypts, hashes and writes (`loop`).
+
+use super::Plan;
+use super::arrival::{Fetcher, round};
+use super::bare_loop::BareLoop;
+use super::servers::{Content, named, nginx, sshd};
+use crate::measure::{Subject, interleave};
+use crate::process::{in_path, without_proxy};
+use crate::report::Line;
+use anyhow::Result;
+use std::process::{Command, Stdio};
+
+pub(crate) const ROW: &str = "peer";
+/// Printed beside, never enforced here.
+const ASKED: [&str; 3] = ["asked: 1.3 or more", "asked: 2.2 or more", "asked: 0.9 or more"];
+
+pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
+    let content = Content::new(if plan.quick { 64 << 20 } else { 1 << 30 })?;
+    let bob = named("bob", &content)?;
+    let fetcher = Fetcher::linked(&bob)?;
+    let bare = BareLoop::start(content.shared().join("f"))?;
+    let web = nginx(&content)?.filter(|_| in_path("curl").is_some());
+    let ssh = sshd(&content)?;
+
+    let mut names = vec!["netkitctl", "loop"];
+    let mut subjects = vec![
+        Subject::new("netkitctl", || fetcher.get("bob:b/f", content.size)),
+        Subject::new("loop", || bare.round(&fetcher.file("loop"), content.size)),
+    ];
+    if let Some((_, address)) = &web {
+        let url = format!("http://{address}/b/f");
+        let file = fetcher.file("curl");
+        names.push("curl && sync");
+        subjects.push(Subject::new("curl && sync", move || {
+            let mut shell = Command::new("sh");
+            let script = "curl -sSf -o \"$0\" \"$1\" && sync \"$0\"";
+            without_proxy(shell.arg("-c").arg(script).arg(&file).arg(&url).stdin(Stdio::null()));
+            round(&mut shell, &file, content.size)
+        }));
+    }
+    if let Some(ssh) = &ssh {
+        let file = fetcher.file("scp");
+        names.push("scp && sync");
+        subjects.push(Subject::new("scp && sync", move || {
+            let mut shell = ssh.copy("b/f", &file);
+            round(&mut shell, &file, content.size)
+        }));
+    }
+    let values = interleave(plan.rounds(2, 9), &mut subjects)?;
+    drop(subjects);
+    fetcher.stop()?;
+    bob.stop()?;
+
+    let what = format!("{} MiB, encrypted, verified and synced", content.size >> 20);
+    let mut lines: Vec<Line> =
+        names.iter().zip(&values).map(|(name, [rate])| Line::new(ROW, *name, "rate", "GB/s", rate)).collect();
+    lines[0] = Line::new(ROW, "netkitctl", "rate", "GB/s", &values[0][0]).note(what);
+    for (name, [rate]) in names.iter().zip(&values).skip(1) {
+        let asked = match *name {
+            "curl && sync" => ASKED[0],
+            "scp && sync" => ASKED[1],
+            _ => ASKED[2],
+        };
+        lines.push(Line::ratio(ROW, "rate", ("netkitctl", &values[0][0]), (name, rate)).note(asked));
+    }
+    if web.is_none() {
+        lines.push(Line::not_installed(ROW, "nginx and curl"));
+    }
+    if ssh.is_none() {
+        lines.push(Line::not_installed(ROW, "sshd"));
+    }
+    Ok(lines)
+}
