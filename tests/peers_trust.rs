@@ -184,6 +184,8 @@ fn a_newcomers_flood_is_limited_and_nothing_is_lost() {
     });
     let received = bob.received().len();
     assert!((500..900).contains(&received), "{received} messages of a stranger were taken at once");
+    let log = &bob.status()["log"];
+    assert!(log["unverified"].as_u64() >= Some(500), "where room is needed they go first: {log}");
     // Others are not held up by it.
     let carol = box_of(builder("carol"));
     befriend(&carol, &bob);

@@ -330,6 +330,15 @@ fn one_file_owns_the_udp_socket() {
 }
 
 #[test]
+fn one_file_judges_certificates() {
+    let rule = "Only identity/tls judges certificates: by form and signature, whoever is trusted how far";
+    hold_names(rule, &["daemon/"], |s, n| {
+        n.has(&["ServerCertVerifier", "ClientCertVerifier", "dangerous"])
+            && s.path != "daemon/src/identity/tls.rs"
+    });
+}
+
+#[test]
 fn one_file_has_unsafe_code() {
     let rule = "`unsafe` is only in daemon/src/syscall.rs, where each use says why it is sound";
     hold_names(rule, &[""], |s, n| n.has(&["unsafe", "unsafe_code"]) && s.path != "daemon/src/syscall.rs");

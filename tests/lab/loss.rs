@@ -1,4 +1,4 @@
-//! Links that lose, and a LAN in two parts: nothing is lost to those who talk.
+//! Links that lose or crawl, and a LAN in two parts: nothing is lost to those who talk.
 
 use super::{Pair, both_say, linked_from, peer, ping_in_vain};
 use crate::harness::{eventually, few_or_many, has_no_lab};
@@ -13,6 +13,19 @@ fn with_a_third_of_all_packets_lost_each_message_comes_once_and_in_order() {
     pair.a.lose(30);
     pair.b.lose(30);
     both_say(&mut pair, few_or_many(500, 2000), |_, _| {});
+}
+
+#[test]
+fn over_a_slow_link_each_message_comes_once_and_in_order() {
+    if has_no_lab("over_a_slow_link_each_message_comes_once_and_in_order", &["nft", "tc"]) {
+        return;
+    }
+    let mut pair = Pair::new();
+    for host in [&pair.a, &pair.b] {
+        host.limit("lan0", "256kbit");
+        host.lose(5);
+    }
+    both_say(&mut pair, few_or_many(200, 2000), |_, _| {});
 }
 
 #[test]

@@ -6,7 +6,7 @@
 mod crash;
 /// A stranger that forges the address of a peer.
 mod forged;
-/// Links that lose, and LANs in two parts.
+/// Links that lose or crawl, and LANs in two parts.
 mod loss;
 /// Hosts that change addresses, lose interfaces, or are not found by multicast.
 mod moves;

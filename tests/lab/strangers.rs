@@ -1,7 +1,7 @@
 //! Strangers on the LAN: one that calls itself as a known peer does, one that floods, one that forges a peer's address,
 //! and one on the same host as a peer.
 
-use super::{Pair, both_say, events, heard, id, python};
+use super::{Pair, Speaker, both_say, events, heard, id, python};
 use crate::harness::{Node, eventually, few_or_many, has_no_lab, millis};
 use serde_json::json;
 use std::collections::HashMap;
@@ -60,10 +60,19 @@ fn a_flood_of_lines_does_not_hold_up_peers() {
     assert_eq!(flood.line(), "flooding");
     let taken = |pair: &Pair| pair.anna.status()["chat"]["received"].as_u64().unwrap();
     eventually("the flood comes in", || (taken(&pair) > 1000).then_some(()));
-    both_say(&mut pair, few_or_many(100, 2000), |_, _| {});
-    flood.write(b"\n");
+    let mut lines = (String::new(), 0);
+    let count = few_or_many(100, 1000);
+    both_say(&mut pair, count, |pair, speakers| {
+        for some in (100..=count).step_by(100) {
+            let has_said = |speaker: &Speaker| speaker.said() >= some;
+            eventually(&format!("both have said {some}"), || speakers.iter().all(has_said).then_some(()));
+        }
+        speakers.iter().for_each(Speaker::wait_delivered);
+        flood.write(b"\n");
+        lines = (flood.line(), taken(pair));
+    });
     let worst = longest_way(&pair.anna).max(longest_way(&pair.bob));
-    let (sent, taken) = (flood.line(), taken(&pair));
+    let (sent, taken) = lines;
     eprintln!("{sent} lines were sent meanwhile, {taken} taken; no message took longer than {worst:?}");
     assert!(worst < Duration::from_secs(20), "{worst:?}");
 }

@@ -1,8 +1,9 @@
 //! The tutorial's face: a bare file name is answered by the file's bytes, or by `no_file`.
 
+use super::caller::Caller;
 use super::site::Site;
 use super::stream::Stream;
-use crate::files::{FileStream, OpenFile, Opened};
+use crate::files::{FileStream, OpenFile, Opened, Share};
 use netkit_proto::files::plain::{NO_FILE, paths_of};
 use std::io;
 use std::sync::Arc;
@@ -10,9 +11,18 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::io::AsyncWriteExt as _;
 
 /// Answers a request for `name`.
-pub(super) async fn serve(mut stream: Stream, name: &[u8], site: &Arc<Site>) -> io::Result<()> {
+pub(super) async fn serve(
+    mut stream: Stream,
+    name: &[u8],
+    caller: &Caller,
+    site: &Arc<Site>,
+) -> io::Result<()> {
+    let cut_off = caller.cut_off(site); // from before the first look at what it may see
     let file = match find(name, site).await {
-        Ok(Some(file)) => file,
+        Ok(Some((share, file))) => {
+            caller.takes(&share);
+            file
+        }
         Ok(None) => {
             stream.write_all(NO_FILE).await?;
             stream.finish().await;
@@ -23,7 +33,10 @@ pub(super) async fn serve(mut stream: Stream, name: &[u8], site: &Arc<Site>) -> 
     stream.begin()?;
     let size = file.stamp.size;
     let mut pieces = FileStream::new(file, 0..size, &site.buffers);
-    send(&mut stream, &mut pieces, site).await?;
+    tokio::select! {
+        sent = send(&mut stream, &mut pieces, site) => sent?,
+        () = cut_off => return Err(io::Error::other("the caller may not have it any more")),
+    }
     site.counters.served.fetch_add(1, Relaxed);
     stream.finish().await;
     Ok(())
@@ -43,7 +56,7 @@ async fn send(stream: &mut Stream, pieces: &mut FileStream, site: &Site) -> io::
 }
 
 /// The file of this name in the first public share that has it.
-async fn find(name: &[u8], site: &Site) -> io::Result<Option<OpenFile>> {
+async fn find(name: &[u8], site: &Site) -> io::Result<Option<(Arc<Share>, OpenFile)>> {
     let (paths, shares) = (paths_of(name), site.shares());
     for path in paths {
         for share in shares.public() {
@@ -55,7 +68,7 @@ async fn find(name: &[u8], site: &Site) -> io::Result<Option<OpenFile>> {
                 }
             };
             match opened {
-                Ok(Opened::File(file)) => return Ok(Some(file)),
+                Ok(Opened::File(file)) => return Ok(Some((Arc::clone(share), file))),
                 Ok(Opened::Dir(_)) => {}
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(e) => return Err(e),

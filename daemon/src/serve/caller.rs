@@ -63,17 +63,19 @@ impl Caller {
         !self.is_blocked(site) && taking.is_none_or(is_open)
     }
 
-    /// Waits until something changes so that it may not have the rest of what it is being sent.
-    pub(super) async fn cut_off(&self, site: &Site) {
+    /// Waits until something changes, from the call on, so that it may not have the rest of what it is being sent.
+    pub(super) fn cut_off(&self, site: &Site) -> impl Future<Output = ()> {
         let (mut trust, mut shares) = site.changes();
-        loop {
-            tokio::select! {
-                Ok(()) = trust.changed() => {}
-                Ok(()) = shares.changed() => {}
-                else => std::future::pending().await, // netkitd stops: others end the connection
-            }
-            if !self.may_go_on(site) {
-                return;
+        async move {
+            loop {
+                tokio::select! {
+                    Ok(()) = trust.changed() => {}
+                    Ok(()) = shares.changed() => {}
+                    else => std::future::pending().await, // netkitd stops: others end the connection
+                }
+                if !self.may_go_on(site) {
+                    return;
+                }
             }
         }
     }

@@ -93,7 +93,7 @@ async fn serve(stream: TcpStream, from: IpAddr, site: &Arc<Site>) -> io::Result<
             Ok(())
         }
         Face::Tls => encrypted(stream.rewound(first), from, config.files.http, site).await,
-        Face::Bare(name) => bare::serve(stream, &name, site).await,
+        Face::Bare(name) => bare::serve(stream, &name, &Caller::new(from, None), site).await,
     }
 }
 

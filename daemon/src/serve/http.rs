@@ -37,6 +37,7 @@ where
 {
     reset.clear(); // what has a length or chunks tells by itself that it broke off
     let caller = Arc::new(caller);
+    let cut_off = caller.cut_off(site); // from before the first look at what it may see
     let answer = service_fn(|request| {
         let (site, caller, reset) = (Arc::clone(site), Arc::clone(&caller), reset.clone());
         async move {
@@ -55,7 +56,7 @@ where
         .without_shutdown();
     tokio::select! {
         ended = connection => Ok(ended.map_err(io::Error::other)?.io.into_inner()),
-        () = caller.cut_off(site) => {
+        () = cut_off => {
             reset.set();
             Err(io::Error::other("the caller may not have it any more"))
         }

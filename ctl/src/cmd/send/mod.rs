@@ -81,21 +81,12 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         Source::Stdin => Some(input::read_all(std::io::stdin().lock())?),
         Source::Lines => None,
     };
-    // What becomes of the one message is listened for before it is sent, on the same session.
-    let session = match (settings.wait, &text) {
-        (Some(_), Some(_)) => {
-            let filter = delivery::topics(&delivery::TOPICS);
-            Session::Listening(Box::new(Listener::open(context.socket.clone(), filter, None)?))
-        }
-        _ => Session::Calling(Box::new(context.connect()?)),
-    };
     let mut sending = Sending {
-        session,
+        client: context.connect()?,
         out: Out::stdout(),
         json: context.json,
         committed: Pending::of(&settings.dest),
         first: None,
-        is_repeated: false,
         failures: Vec::new(),
         settings: &settings,
     };
@@ -106,31 +97,14 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     sending.end(context)
 }
 
-/// A session with netkitd, which may be told what becomes of messages.
-enum Session {
-    Calling(Box<Client>),
-    Listening(Box<Listener>),
-}
-
-impl Session {
-    fn client(&mut self) -> &mut Client {
-        match self {
-            Session::Calling(client) => client,
-            Session::Listening(listener) => listener.client(),
-        }
-    }
-}
-
 struct Sending<'a> {
-    session: Session,
+    client: Client,
     out: Out,
     json: bool,
     /// To be waited for.
     committed: Pending,
     /// The first of them.
     first: Option<Seq>,
-    /// One of them was there before.
-    is_repeated: bool,
     /// Of lines, each told already.
     failures: Vec<Exit>,
     settings: &'a Settings,
@@ -143,7 +117,7 @@ impl Sending<'_> {
 
     fn one(&mut self, text: String) -> Outcome {
         let request = self.request(text, self.settings.key.clone());
-        let sent = self.session.client().call(&request)?;
+        let sent = self.client.call(&request)?;
         self.done(&sent)?;
         self.out.flush()
     }
@@ -166,7 +140,7 @@ impl Sending<'_> {
             if requests.is_empty() {
                 continue;
             }
-            let answers = self.session.client().batch(&requests).map_err(|e| {
+            let answers = self.client.batch(&requests).map_err(|e| {
                 let first = numbers.first().copied().unwrap_or_default();
                 let failure = Failure::from(e);
                 let message = format!("from line {first} on: {}", failure.message);
@@ -192,7 +166,6 @@ impl Sending<'_> {
         if self.settings.wait.is_some() {
             self.committed.add(sent.id, &sent.to);
             self.first = self.first.into_iter().chain([sent.id]).min();
-            self.is_repeated |= sent.repeated;
         }
         if self.json { self.out.object(sent) } else { Ok(()) }
     }
@@ -226,15 +199,10 @@ impl Sending<'_> {
     /// Waits until everybody has the messages.
     fn see_off(&mut self, context: &Context, deadline: Instant) -> Outcome {
         let Some(first) = self.first else { return Ok(()) };
-        let waited = match &mut self.session {
-            Session::Listening(listener) if !self.is_repeated => self.committed.wait(listener, deadline),
-            // What happened to them since they were committed is in the log.
-            _ => {
-                let filter = delivery::topics(&[&delivery::TOPICS[..], &["message.queued"]].concat());
-                let mut listener = Listener::open(context.socket.clone(), filter, Some(first.prev()))?;
-                self.committed.wait(&mut listener, deadline)
-            }
-        };
+        // What happened to them since they were committed is in the log, of one that was sent before, too.
+        let filter = delivery::topics(&[&delivery::TOPICS[..], &["message.queued"]].concat());
+        let mut listener = Listener::open(context.socket.clone(), filter, Some(first.prev()))?;
+        let waited = self.committed.wait(&mut listener, deadline);
         waited.map_err(|failure| self.explain(context, failure))
     }
 

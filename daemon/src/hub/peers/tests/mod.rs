@@ -2,6 +2,7 @@
 
 mod files;
 mod moved;
+mod outbox;
 mod talk;
 mod trust;
 
