@@ -5,6 +5,8 @@ use crate::harness::pair::{befriend, box_of, builder, builder_with};
 use crate::harness::{Downloader, MIB, Node, assert_same, bytes};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -17,14 +19,14 @@ fn bob_and_downloader(dir: &Path) -> (Node, Downloader) {
 }
 
 /// All beneath a directory: of files their content, their time and whether they can be run; `None` of directories.
-fn tree(dir: &Path) -> BTreeMap<String, Option<(Vec<u8>, i64, bool)>> {
+fn tree(dir: &Path) -> BTreeMap<Vec<u8>, Option<(Vec<u8>, i64, bool)>> {
     let mut all = BTreeMap::new();
     let mut left = vec![dir.to_owned()];
     while let Some(at) = left.pop() {
         for entry in std::fs::read_dir(&at).unwrap().map(Result::unwrap) {
             let (path, kind) = (entry.path(), entry.file_type().unwrap());
-            let name = path.strip_prefix(dir).unwrap().to_string_lossy().into_owned();
-            assert!(!kind.is_symlink(), "{name}");
+            let name = path.strip_prefix(dir).unwrap().as_os_str().as_bytes().to_owned();
+            assert!(!kind.is_symlink(), "{path:?}");
             if kind.is_dir() {
                 all.insert(name, None);
                 left.push(path);
@@ -41,10 +43,20 @@ fn tree(dir: &Path) -> BTreeMap<String, Option<(Vec<u8>, i64, bool)>> {
 
 /// A directory with some of everything that is fetched.
 fn fill(dir: &Path) {
-    for (name, len) in
-        [("a", 5), ("deep/er/你 好%20", 100), ("deep/large", 3 * MIB + 7), ("empty", 0), ("z", MIB)]
-    {
-        let path = dir.join(name);
+    let names: [(&[u8], usize); 9] = [
+        (b"a", 5),
+        ("deep/er/你 好%20".as_bytes(), 100),
+        (b"deep/large", 3 * MIB + 7),
+        (b"empty", 0),
+        // Names of another encoding, which differ in nothing that UTF-8 can say.
+        (b"gbk \xc4", 6),
+        (b"gbk \xc5", 7),
+        (b"large gbk \xc4", MIB + 8),
+        (b"large gbk \xc5", MIB + 9),
+        (b"z", MIB),
+    ];
+    for (name, len) in names {
+        let path = dir.join(OsStr::from_bytes(name));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, bytes(len as u64, len)).unwrap();
         let file = std::fs::File::options().write(true).open(&path).unwrap();
@@ -94,7 +106,8 @@ fn a_pattern_brings_the_files_that_match() {
     let (_bob, mut downloader) = bob_and_downloader(dir.path());
     let id = downloader.add("bob:pub/*.iso");
     downloader.done(id);
-    let found: Vec<String> = tree(&downloader.path("pub")).into_keys().collect();
+    let found: Vec<String> =
+        tree(&downloader.path("pub")).into_keys().map(|name| String::from_utf8(name).unwrap()).collect();
     assert_eq!(found, ["x.iso", "y.iso"]);
     let none = downloader.add("bob:pub/*.zip");
     downloader.failed(none, "not_found");

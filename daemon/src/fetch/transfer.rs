@@ -16,6 +16,7 @@ use crate::limits;
 use netkit_proto::files::checksum::{Algorithm, Checksum};
 use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::rpc::code::Kind;
+use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, PoisonError};
 use tokio::sync::{mpsc, oneshot};
@@ -151,6 +152,7 @@ impl Task {
         let (mut last, mut noted, mut rate) = ((Instant::now(), ledger.bytes()), Instant::now(), 0.0);
         let mut failure: Option<Failed> = None;
         let (sought, mut found) = mpsc::channel(limits::FETCH_HELPERS);
+        let mut asked = HashSet::new();
         // Until then somebody may answer who has the file, too.
         let (mut is_alone, mut patience) = (false, None::<Instant>);
         loop {
@@ -181,8 +183,11 @@ impl Task {
                     }
                 },
                 Some(way) = found.recv() => {
+                    // Who calls again and again is one all the same.
+                    let is_new = asked.len() < limits::FETCH_HELPERS && asked.insert(way.id);
                     let label = way.label.clone();
-                    if let Some(helper) = root.and_then(|root| helpers.source.helper(way, root)) {
+                    let helper = root.filter(|_| is_new).and_then(|root| helpers.source.helper(way, root));
+                    if let Some(helper) = helper {
                         crew.add_helper(helper, &label);
                     }
                 }

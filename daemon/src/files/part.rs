@@ -84,11 +84,11 @@ impl PartFile {
     /// # Errors
     /// Those of unlink(2).
     pub fn remove(&self) -> io::Result<()> {
-        if self.is_at(&self.name)? { self.dir.remove(&self.name) } else { Ok(()) }
+        if self.is_at(self.name.as_str())? { self.dir.remove(&self.name) } else { Ok(()) }
     }
 
     /// Whether the file of this name in its directory is this one.
-    fn is_at(&self, name: &str) -> io::Result<bool> {
+    fn is_at(&self, name: impl rustix::path::Arg) -> io::Result<bool> {
         let here = rustix::fs::fstat(&self.file)?;
         match rustix::fs::statat(self.dir.fd(), name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(there) => Ok((here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)),
@@ -97,7 +97,7 @@ impl PartFile {
         }
     }
 
-    fn check_is_at(&self, name: &str) -> io::Result<()> {
+    fn check_is_at(&self, name: impl rustix::path::Arg) -> io::Result<()> {
         if self.is_at(name)? { Ok(()) } else { Err(io::Error::other(TakenAway)) }
     }
 
@@ -194,16 +194,11 @@ impl PartFile {
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] where it may not have the name; [`TakenAway`].
     pub fn place(&self, name: &str, naming: Naming) -> io::Result<String> {
-        self.check_is_at(&self.name)?;
+        self.check_is_at(self.name.as_str())?;
         let placed = match naming {
             Naming::Replace => {
-                match rustix::fs::renameat(self.dir.fd(), &self.name, self.dir.fd(), name) {
-                    Err(Errno::ISDIR | Errno::EXIST | Errno::NOTEMPTY) => {
-                        return Err(io::ErrorKind::AlreadyExists.into());
-                    }
-                    renamed => renamed?,
-                }
-                name.to_owned()
+                self.replace(name.as_bytes())?;
+                return Ok(name.to_owned());
             }
             Naming::Exact => {
                 self.rename_to_free(name)?;
@@ -220,9 +215,25 @@ impl PartFile {
                 }
             }
         };
-        self.check_is_at(&placed)?;
+        self.check_is_at(placed.as_str())?;
         self.dir.sync()?;
         Ok(placed)
+    }
+
+    /// Gives it this name, whatever file has it, and makes that durable. The name may be of any bytes.
+    ///
+    /// # Errors
+    /// As [`PartFile::place`].
+    pub fn replace(&self, name: &[u8]) -> io::Result<()> {
+        self.check_is_at(self.name.as_str())?;
+        match rustix::fs::renameat(self.dir.fd(), &self.name, self.dir.fd(), name) {
+            Err(Errno::ISDIR | Errno::EXIST | Errno::NOTEMPTY) => {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            renamed => renamed?,
+        }
+        self.check_is_at(name)?;
+        self.dir.sync()
     }
 
     fn rename_to_free(&self, name: &str) -> io::Result<()> {

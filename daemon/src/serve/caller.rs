@@ -53,7 +53,7 @@ impl Caller {
     }
 
     /// Whether it may have the rest of what it is being sent. What is sent of a share that is ended goes on.
-    fn may_go_on(&self, site: &Site) -> bool {
+    pub(super) fn may_go_on(&self, site: &Site) -> bool {
         let taking = self.taking.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let is_open = |taken: Arc<Share>| {
             let shares = site.shares();

@@ -10,6 +10,7 @@ use crate::limits;
 use crate::store::{FileKey, ManifestRow};
 use netkit_proto::files::manifest::BlockHash;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -119,13 +120,10 @@ impl Hashings {
         }) {
             return Progress::new(State::Done(root), blocks).follow();
         }
-        let progress = Progress::new(State::Running, Vec::new());
-        let follower = progress.follow();
-        if let Some(other) = lock(&self.running).insert(key, Arc::clone(&progress)) {
-            // Somebody began meanwhile: both are followed.
-            lock(&self.running).insert(key, Arc::clone(&other));
-            return other.follow();
-        }
+        let (follower, begun) = self.begin(key);
+        let Some(progress) = begun else {
+            return follower; // somebody began meanwhile
+        };
         let is_settled = is_settled(&file.stamp, SystemTime::now());
         let (hashings, site) = (Arc::clone(self), Arc::clone(site));
         let (share, path) = (share.to_owned(), path.to_owned());
@@ -141,6 +139,19 @@ impl Hashings {
         follower
     }
 
+    /// Follows the hashing that is under way; else a new one, which the caller is to do. In one step: what nobody follows is
+    /// given up.
+    fn begin(&self, key: FileKey) -> (Follower, Option<Arc<Progress>>) {
+        match lock(&self.running).entry(key) {
+            Entry::Occupied(running) => (running.get().follow(), None),
+            Entry::Vacant(free) => {
+                let progress = Progress::new(State::Running, Vec::new());
+                free.insert(Arc::clone(&progress));
+                (progress.follow(), Some(progress))
+            }
+        }
+    }
+
     async fn hash(
         self: &Arc<Hashings>,
         key: FileKey,
@@ -150,6 +161,9 @@ impl Hashings {
         let (hashings, progress) = (Arc::clone(self), Arc::clone(progress));
         let job = tokio::task::spawn_blocking(move || {
             let mut turn = hashings.turns.take();
+            if hashings.is_abandoned(key, &progress) {
+                return Err(io::Error::other("nobody waits for it any more"));
+            }
             file.hash_blocks(|value| {
                 lock(&progress.values).push(value);
                 progress.state.send_replace(State::Running);
@@ -221,6 +235,17 @@ mod tests {
         ] {
             assert_eq!(is_settled(&at(changed), now), settled, "{changed}");
         }
+    }
+
+    #[test]
+    fn of_those_who_begin_at_once_one_hashes() {
+        let hashings = Hashings::default();
+        let key = file_key(&Stamp { device: 1, inode: 1, size: 1, modified: 0, changed: 0 });
+        let begun: Vec<_> = (0..3).map(|_| hashings.begin(key)).collect();
+        assert_eq!(begun.iter().filter(|(_, progress)| progress.is_some()).count(), 1);
+        let progress = begun[0].1.as_ref().unwrap();
+        assert!(begun.iter().all(|(follower, _)| Arc::ptr_eq(&follower.progress, progress)));
+        assert!(!hashings.is_abandoned(key, progress));
     }
 
     #[tokio::test]

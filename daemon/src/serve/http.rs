@@ -136,6 +136,10 @@ async fn respond(
             let found = blob::find(site, caller.shares(site), hash).await;
             let (share, path, file) = found.ok_or(NOT_FOUND)?;
             caller.takes(&share);
+            // While it was looked for, it may have been withdrawn.
+            if !caller.may_go_on(site) {
+                return Err(NOT_FOUND);
+            }
             return file::respond(site, reset, request, &path, file);
         }
         Place::In { ref share, ref path } | Place::Manifest { ref share, ref path } => (share, path.clone()),

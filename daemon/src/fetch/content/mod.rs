@@ -149,7 +149,9 @@ impl Content {
         let Content { file, about, .. } = self;
         let dir = Arc::clone(file.dir());
         drop(file); // and its lock
-        Content::new(PartFile::create(&dir, id)?, &about.boot)
+        let mut content = Content::new(PartFile::create(&dir, id)?, &about.boot)?;
+        content.about.within = about.within;
+        Ok(content)
     }
 
     pub(super) fn ledger(&self) -> Arc<Ledger> {

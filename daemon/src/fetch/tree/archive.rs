@@ -10,6 +10,9 @@ const BLOCK: usize = 512;
 /// Bytes of a header that says more of the next file: a path, a time and a hash need far less.
 const EXTENSION: u64 = 16 << 10;
 
+/// Headers of one file: its own, one that says more of it, and one for a long path.
+const HEADERS: usize = 3;
+
 /// A file of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Member {
@@ -44,7 +47,12 @@ impl<R: Read> Archive<R> {
     /// [`io::ErrorKind::InvalidData`] where it is no such archive; what reading gives.
     pub(super) fn next(&mut self) -> io::Result<Option<Member>> {
         let mut extension = Extension::default();
+        let mut headers = 0;
         loop {
+            headers += 1;
+            if headers > HEADERS {
+                return Err(wrong("headers without a file"));
+            }
             let mut bytes = [0; BLOCK];
             self.from.read_exact(&mut bytes)?;
             if bytes == [0; BLOCK] {

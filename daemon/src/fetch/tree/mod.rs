@@ -275,6 +275,6 @@ fn placed(task: &Task, content: &Content, entry: &Entry) -> Result<(), Failed> {
     let attributes = Attributes { modified: entry.modified, is_executable: entry.is_executable };
     let part: &PartFile = content.file();
     set(part.file(), attributes, part.dir().group()).map_err(|error| failed(&error))?;
-    let name = String::from_utf8_lossy(entry.path.file_name().unwrap_or_default()).into_owned();
-    part.place(&name, Naming::Replace).map(drop).map_err(|error| failed(&error))
+    let name = entry.path.file_name().unwrap_or_default();
+    part.replace(name).map_err(|error| failed(&error))
 }

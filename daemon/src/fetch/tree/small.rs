@@ -48,15 +48,18 @@ pub(super) enum Unpacked {
     Failed(Failed),
 }
 
+const MEANS_ILL: &str = "its netkitd may be damaged, or mean ill";
+
 /// Takes the wanted files out of what comes, and tells of each that is written.
 pub(super) fn unpack(
     task: &Task,
     queue: mpsc::Receiver<Bytes>,
     stage: &Stage,
-    wanted: &HashMap<SafePath, Entry>,
+    mut wanted: HashMap<SafePath, Entry>,
     files: &mpsc::Sender<StagedFile>,
 ) -> Unpacked {
     let mut archive = Archive::new(Pieces { queue, piece: Bytes::new() }, limits::FETCH_SMALL);
+    let mut left_out = 0;
     loop {
         let member = match archive.next() {
             Ok(Some(member)) => member,
@@ -65,16 +68,23 @@ pub(super) fn unpack(
             Err(error) => {
                 let why = format!("what {} sends of the directory is wrong: {error}", task.whom());
                 let failed = Failed::passing(Kind::Corrupt, why);
-                return Unpacked::Failed(failed.hint("its netkitd may be damaged, or mean ill"));
+                return Unpacked::Failed(failed.hint(MEANS_ILL));
             }
         };
-        // What was not told of before is not made.
-        let Some(entry) = wanted.get(&member.path) else { continue };
+        // What was not told of before, in this size and once, is not made; it may have come to the directory meanwhile.
+        let size = member.content.len() as u64;
+        let Some(entry) = wanted.remove(&member.path).filter(|entry| entry.size == size) else {
+            left_out += 1;
+            if left_out > limits::FETCH_TREE {
+                let why = format!("{} sends more files than the directory has", task.whom());
+                return Unpacked::Failed(Failed::passing(Kind::Corrupt, why).hint(MEANS_ILL));
+            }
+            continue;
+        };
         let attributes = Attributes { modified: entry.modified, is_executable: entry.is_executable };
         if let Err(error) = stage.write(&member.path, &member.content, attributes) {
             return Unpacked::Failed(disk::failed(&task.path, &error));
         }
-        let size = member.content.len() as u64;
         let file = StagedFile { path: member.path, size, modified: entry.modified, hash: member.hash };
         if files.blocking_send(file).is_err() {
             return Unpacked::Cut;
@@ -121,7 +131,7 @@ pub(super) async fn fetch<B: Body>(
 ) -> Result<(), Break> {
     let (pieces, queue) = mpsc::channel(limits::FETCH_PIECES);
     let stage = Arc::clone(stage);
-    let unpacking = task.blocking(move |task| Ok(unpack(task, queue, &stage, &wanted, &told)));
+    let unpacking = task.blocking(move |task| Ok(unpack(task, queue, &stage, wanted, &told)));
     let both = async { tokio::join!(pump(task, body, pieces), unpacking) };
     let (pumped, unpacked) = tokio::select! {
         both = both => both,

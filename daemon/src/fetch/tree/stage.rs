@@ -92,7 +92,7 @@ pub(super) fn begin(task: &Task, entries: &[Entry]) -> Result<Beginning, Break> 
         }
     }
     let part = task.start.part.as_ref().and_then(|(part, _)| part.within.as_ref());
-    let part = part.filter(|_| is_trusted || !files.is_empty());
+    let part = part.filter(|path| wanted.contains_key(path));
     let part = part.and_then(|path| path.parent().join(format!(".netkit-{id}.part").as_bytes()).ok());
     let dirs = entries.iter().filter(|entry| entry.is_dir).map(|entry| entry.path.clone());
     let mut kept: HashSet<SafePath> = dirs.collect();

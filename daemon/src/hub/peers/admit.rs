@@ -130,7 +130,13 @@ impl Peers {
             self.close(old, Parting::Superseded);
         }
         if self.peers.get(&up.peer).is_some_and(|peer| peer.row.name != *name) {
-            self.rename(up.peer, name.clone());
+            match self.namesake(up.peer, name) {
+                // Shares and messages are meant for who had the name.
+                Some(other) => {
+                    tracing::warn!(id = %up.peer, %name, %other, "a peer takes the name of another known one")
+                }
+                None => self.rename(up.peer, name.clone()),
+            }
         }
         Ok(())
     }

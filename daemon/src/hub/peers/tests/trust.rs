@@ -38,6 +38,20 @@ fn a_known_peer_may_take_another_name() {
 }
 
 #[test]
+fn a_known_peer_does_not_take_the_name_of_another_one() {
+    let mut me = Box5::new();
+    for (link, peer, name) in [(1, 9, "bob"), (2, 8, "carol")] {
+        me.up(link, peer, name);
+        me.trust(name);
+    }
+    me.up(3, 8, "bob");
+    assert_eq!((me.peers.label(id(9)), me.peers.label(id(8))), ("bob".into(), "carol".into()));
+    me.up(4, 9, "robert");
+    me.up(5, 8, "bob");
+    assert_eq!(me.peers.label(id(8)), "bob", "nobody has it any more");
+}
+
+#[test]
 fn who_is_sent_something_by_name_is_known_from_then_on() {
     let mut me = Box5::new();
     let found = Sighting::Seen { peer: id(9), name: name("bob"), addresses: vec![at(9)] };
