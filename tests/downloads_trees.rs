@@ -18,8 +18,11 @@ fn bob_and_downloader(dir: &Path) -> (Node, Downloader) {
     (bob, Downloader::on(alice))
 }
 
-/// All beneath a directory: of files their content, their time and whether they can be run; `None` of directories.
-fn tree(dir: &Path) -> BTreeMap<Vec<u8>, Option<(Vec<u8>, i64, bool)>> {
+/// What there is of a file, or nothing of a directory.
+type Content = Option<(Vec<u8>, i64, bool)>;
+
+/// All beneath a directory by its path: of files their content, their time and whether they can be run; `None` of directories.
+fn tree(dir: &Path) -> BTreeMap<Vec<u8>, Content> {
     let mut all = BTreeMap::new();
     let mut left = vec![dir.to_owned()];
     while let Some(at) = left.pop() {
