@@ -180,10 +180,12 @@ impl<'a> Stubborn<'a> {
         Stubborn { node_socket: node.socket(), to, key }
     }
 
-    /// Says each text once and in order, telling `said` how many are committed.
-    pub fn say(&self, texts: &[String], said: &AtomicU32) {
+    /// Says each text once and in order, telling `said` how many are committed; goes on where they are fewer than `allowed`.
+    pub fn say(&self, texts: &[String], said: &AtomicU32, allowed: &AtomicU32) {
         let mut session = None;
         for (chunk, texts) in texts.chunks(AT_ONCE).enumerate() {
+            let may_say = || said.load(Ordering::Relaxed) < allowed.load(Ordering::Relaxed);
+            eventually("more may be said", || may_say().then_some(()));
             eventually("netkitd takes messages", || {
                 let mut control = session.take().or_else(|| Control::try_connect(&self.node_socket))?;
                 self.chunk(&mut control, chunk, texts)?;
