@@ -161,16 +161,18 @@ impl<S: Source> Connection<S> {
             self.limits.iter().for_each(|limit| limit.took(bytes.len()));
             self.check()?;
             let rate = self.speed.on_bytes(last, bytes.len());
+            let Ok(room) = self.pieces.reserve().await else { return Ok(false) };
             let taken = {
                 let mut plan = self.agenda.plan();
                 rate.into_iter().for_each(|rate| plan.is_so_fast(run, rate));
-                plan.take(run, bytes.len())
+                let taken = plan.take(run, bytes.len());
+                bytes.truncate(taken.wanted);
+                // Before another connection can take what follows: the bytes of a block come in their order.
+                if taken.wanted > 0 {
+                    room.send(Work::Piece { from: self.id, offset: taken.offset, bytes });
+                }
+                taken
             };
-            bytes.truncate(taken.wanted);
-            let piece = Work::Piece { from: self.id, offset: taken.offset, bytes };
-            if taken.wanted > 0 && self.pieces.send(piece).await.is_err() {
-                return Ok(false);
-            }
             if taken.finished {
                 return Ok(true);
             }

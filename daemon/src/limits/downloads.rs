@@ -22,8 +22,10 @@ pub const FETCH_HELPERS: usize = 8;
 pub const FETCH_HELP: Duration = Duration::from_secs(2);
 /// Bytes that must be missing for helpers to be looked for: less is there before they have answered.
 pub const FETCH_HELPED: u64 = 8 << 20;
-/// Entries of a directory that is fetched: some 30 MB of paths, which are held in memory.
+/// Entries of a directory that is fetched, which are held in memory.
 pub const FETCH_TREE: usize = 200_000;
+/// Bytes of all their paths: 160 for each of so many.
+pub const FETCH_TREE_PATHS: usize = 32 << 20;
 /// Bytes of a line that tells of one: the longest path, each byte of it escaped to six, and the rest.
 pub const FETCH_TREE_LINE: usize = 32 << 10;
 /// Bytes of a file that comes in one stream with others, and is held in memory until its hash is known.

@@ -24,6 +24,8 @@ pub(super) struct Entry {
 pub(super) struct Listing {
     line: Vec<u8>,
     entries: Vec<Entry>,
+    /// Of all their paths.
+    path_bytes: usize,
     end: Option<TreeEnd>,
 }
 
@@ -77,6 +79,13 @@ impl Listing {
                     // Escaped: what people are shown must not act on their terminals.
                     not_believed(whom, &format!("{:?} is no path in a directory", entry.path))
                 })?;
+                if entry.path.components().count() > limits::ARCHIVE_DEPTH {
+                    return Err(not_believed(whom, "a path is too deep"));
+                }
+                self.path_bytes += entry.path.as_bytes().len();
+                if self.path_bytes > limits::FETCH_TREE_PATHS {
+                    return Err(too_many());
+                }
                 if self.entries.last().is_some_and(|last| last.path >= entry.path) {
                     return Err(not_believed(whom, "it is not in order"));
                 }
@@ -116,7 +125,11 @@ fn not_believed(whom: &str, why: &str) -> Failed {
 }
 
 fn too_many() -> Failed {
-    let why = format!("the directory has more than {} entries, which is the most", limits::FETCH_TREE);
+    let (entries, megabytes) = (limits::FETCH_TREE, limits::FETCH_TREE_PATHS >> 20);
+    let why = format!(
+        "the directory has more than is fetched at once: {entries} entries, {megabytes} MiB of paths, {} levels",
+        limits::ARCHIVE_DEPTH
+    );
     Failed::new(Kind::TooLarge, why).hint("get the directories in it one by one")
 }
 
@@ -158,6 +171,22 @@ mod tests {
         ] {
             assert_eq!(read(&lines), Err(kind), "{what}");
         }
+    }
+
+    #[test]
+    fn paths_are_bounded_in_depth_and_in_all() {
+        let end = |n| format!("{{\"end\":true,\"entries\":{n}}}\n");
+        let deep = |levels: usize| format!("{}x", "x/".repeat(levels - 1));
+        assert!(read(&format!("{}\n{}", file(&deep(limits::ARCHIVE_DEPTH)), end(1))).is_ok());
+        assert_eq!(read(&format!("{}\n", file(&deep(limits::ARCHIVE_DEPTH + 1)))), Err(Kind::Corrupt));
+        let (mut listing, name) = (Listing::default(), "y".repeat(250));
+        let long = |n: usize| format!("{n:06}/{}", [&name[..]; 12].join("/"));
+        let refused = (0..limits::FETCH_TREE).find_map(|n| {
+            let line = format!("{}\n", file(&long(n)));
+            listing.push(line.as_bytes(), "bob").err().map(|failed| (n, failed.failure.kind))
+        });
+        let (taken, kind) = refused.unwrap();
+        assert_eq!((taken, kind), (limits::FETCH_TREE_PATHS / long(0).len(), Kind::TooLarge));
     }
 
     #[test]
