@@ -15,7 +15,7 @@ mod walk;
 pub use buffers::Buffers;
 pub use list::{DirEntry, list};
 pub use netkit_proto::path::numbered;
-pub use part::{Naming, PartFile, TakenAway, find_placed};
+pub use part::{Naming, PartFile, TakenAway, find_placed, part_name};
 pub use root::{Kind, OpenFile, Opened, Stamp};
 pub use share::{Access, Share, Shares};
 pub use stage::{Attributes, Stage, set};

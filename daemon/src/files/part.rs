@@ -38,7 +38,9 @@ pub struct PartFile {
     name: String,
 }
 
-pub(super) fn name_of(id: u64) -> String {
+/// What the file, or the directory, of this download is called until it is complete.
+#[must_use]
+pub fn part_name(id: u64) -> String {
     format!(".netkit-{id}.part")
 }
 
@@ -49,7 +51,7 @@ impl PartFile {
     /// Those of open(2), and [`io::ErrorKind::ResourceBusy`] where another program has the old one.
     pub fn create(dir: &Arc<TargetDir>, id: u64) -> io::Result<PartFile> {
         PartFile::discard(dir, id)?;
-        let name = name_of(id);
+        let name = part_name(id);
         let file = dir.create(&name)?;
         lock(&file)?;
         Ok(PartFile { file, dir: Arc::clone(dir), name })
@@ -60,7 +62,7 @@ impl PartFile {
     /// # Errors
     /// As [`PartFile::create`].
     pub fn reopen(dir: &Arc<TargetDir>, id: u64) -> io::Result<Option<PartFile>> {
-        let name = name_of(id);
+        let name = part_name(id);
         let Some(file) = dir.reopen(&name)? else { return Ok(None) };
         lock(&file)?;
         Ok(Some(PartFile { file, dir: Arc::clone(dir), name }))
@@ -71,7 +73,7 @@ impl PartFile {
     /// # Errors
     /// Those of unlink(2), and [`io::ErrorKind::ResourceBusy`] where another program has it.
     pub fn discard(dir: &TargetDir, id: u64) -> io::Result<()> {
-        let name = name_of(id);
+        let name = part_name(id);
         match dir.reopen(&name)? {
             Some(file) => lock(&file)?,
             None => return Ok(()),
@@ -200,10 +202,7 @@ impl PartFile {
                 self.replace(name.as_bytes())?;
                 return Ok(name.to_owned());
             }
-            Naming::Exact => {
-                self.rename_to_free(name)?;
-                name.to_owned()
-            }
+            Naming::Exact => self.rename_to_free(name).map(|()| name.to_owned())?,
             Naming::Numbered => {
                 let mut names = (0..limits::NUMBERED_NAMES).map(|number| numbered(name, number));
                 loop {
@@ -351,7 +350,7 @@ mod tests {
         assert!(busy(PartFile::create(&dir, 1).map(drop)));
         assert!(busy(PartFile::reopen(&dir, 1).map(drop)));
         assert!(busy(PartFile::discard(&dir, 1)));
-        let name = tmp.path().join(name_of(1));
+        let name = tmp.path().join(part_name(1));
         let taken_away = |naming| {
             let error = part.place("a", naming).unwrap_err();
             assert!(error.get_ref().is_some_and(|inner| inner.is::<TakenAway>()), "{error}");

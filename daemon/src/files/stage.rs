@@ -2,7 +2,7 @@
 //! there and synced. Everything in it is made beneath it (openat2(2)), and it is locked while it is open. Its large files
 //! are part files of their own; how small ones come is the download engine's business.
 
-use super::part::{Naming, TakenAway, lock, name_of};
+use super::part::{Naming, TakenAway, lock, part_name};
 use super::target::{Group, TargetDir, hand_to, open_at};
 use crate::limits;
 use netkit_proto::path::{SafePath, numbered};
@@ -44,7 +44,7 @@ impl Stage {
     /// Those of mkdir(2), and [`io::ErrorKind::ResourceBusy`] where another program has the old one.
     pub fn create(parent: &Arc<TargetDir>, id: u64) -> io::Result<Stage> {
         Stage::discard(parent, id)?;
-        rustix::fs::mkdirat(parent.fd(), name_of(id), Mode::RWXU)?;
+        rustix::fs::mkdirat(parent.fd(), part_name(id), Mode::RWXU)?;
         Stage::reopen(parent, id)?.ok_or_else(|| io::Error::other(TakenAway))
     }
 
@@ -53,7 +53,7 @@ impl Stage {
     /// # Errors
     /// As [`Stage::create`].
     pub fn reopen(parent: &Arc<TargetDir>, id: u64) -> io::Result<Option<Stage>> {
-        let name = name_of(id);
+        let name = part_name(id);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
         let fd = match open_at(parent.fd(), &name, flags, Mode::empty()) {
             Ok(fd) => fd,
@@ -71,7 +71,7 @@ impl Stage {
     /// # Errors
     /// Those of unlink(2), and [`io::ErrorKind::ResourceBusy`] where another program has it.
     pub fn discard(parent: &TargetDir, id: u64) -> io::Result<()> {
-        let name = name_of(id);
+        let name = part_name(id);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
         match open_at(parent.fd(), &name, flags, Mode::empty()) {
             Ok(fd) => lock(&fd)?,
@@ -320,7 +320,7 @@ mod tests {
         let parent = open(tmp.path());
         let stage = Stage::create(&parent, 1).unwrap();
         std::fs::write(outside.path().join("precious"), "").unwrap();
-        symlink(outside.path(), tmp.path().join(name_of(1)).join("out")).unwrap();
+        symlink(outside.path(), tmp.path().join(part_name(1)).join("out")).unwrap();
         let error = stage.write(&path("out/x"), b"x", PLAIN).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(Errno::XDEV.raw_os_error()));
         assert!(stage.file(&path("out"), 0).unwrap().is_none());

@@ -30,13 +30,16 @@ enum Place {
 
 impl Place {
     fn order(&self, other: &Place) -> Ordering {
-        let key = |place: &Place| match place {
-            Place::Entry(entry) => (entry.name.clone(), false),
-            Place::Inside(name) => (name.clone(), true),
+        self.bytes().cmp(other.bytes())
+    }
+
+    /// The name, of what is inside a directory with a slash.
+    fn bytes(&self) -> impl Iterator<Item = &u8> {
+        let (name, slash) = match self {
+            Place::Entry(entry) => (&entry.name, &b""[..]),
+            Place::Inside(name) => (name, &b"/"[..]),
         };
-        let ((a, a_inside), (b, b_inside)) = (key(self), key(other));
-        let slash = |inside| if inside { &b"/"[..] } else { b"" };
-        a.iter().chain(slash(a_inside)).cmp(b.iter().chain(slash(b_inside)))
+        name.iter().chain(slash)
     }
 }
 

@@ -5,7 +5,7 @@ use super::listing::Entry;
 use crate::fetch::content::Content;
 use crate::fetch::disk;
 use crate::fetch::task::{Break, Task};
-use crate::files::{Naming, PartFile, Stage, TargetDir};
+use crate::files::{Naming, PartFile, Stage, TargetDir, part_name};
 use crate::hub::orders::{Done, Failed, StageRow, StagedFile};
 use netkit_proto::files::checksum::Algorithm;
 use netkit_proto::path::SafePath;
@@ -93,7 +93,7 @@ pub(super) fn begin(task: &Task, entries: &[Entry]) -> Result<Beginning, Break> 
     }
     let part = task.start.part.as_ref().and_then(|(part, _)| part.within.as_ref());
     let part = part.filter(|path| wanted.contains_key(path));
-    let part = part.and_then(|path| path.parent().join(format!(".netkit-{id}.part").as_bytes()).ok());
+    let part = part.and_then(|path| path.parent().join(part_name(id).as_bytes()).ok());
     let dirs = entries.iter().filter(|entry| entry.is_dir).map(|entry| entry.path.clone());
     let mut kept: HashSet<SafePath> = dirs.collect();
     // With the directories that they are in.
