@@ -121,6 +121,10 @@ pub const STORE_JOBS: usize = 1024;
 pub const STORE_GROUP: usize = 4096;
 /// Pages of write-ahead log before a checkpoint (16 MiB): at full rate one checkpoint a second instead of four.
 pub const STORE_CHECKPOINT_PAGES: u32 = 4096;
+/// Pages that a group may write beyond that: the log starts over after it.
+pub const STORE_GROUP_PAGES: u64 = 256;
+/// With less room than this on the disk none is taken ahead: what there is belongs to messages and files.
+pub const STORE_ROOM_FREE: u64 = 1 << 30;
 /// Rows that retention removes in a transaction of its own, so that no caller waits long behind it.
 pub const RETENTION_CHUNK: u64 = 2000;
 /// How often the age of the oldest event is looked at.

@@ -13,6 +13,7 @@ mod parts;
 mod peers;
 mod reader;
 mod retention;
+mod room;
 mod schema;
 mod shares;
 mod staged;
@@ -267,6 +268,9 @@ pub fn open(
     retention: Retention,
 ) -> Result<(Writer, tokio::sync::mpsc::Receiver<Completion>, Reader, Loaded), StoreError> {
     let db = schema::open_writer(path)?;
+    if let Err(error) = room::reserve(path) {
+        tracing::debug!(%error, "no room taken for the write-ahead log: commits take a little longer");
+    }
     let loaded = Loaded {
         epoch: log::epoch(&db)?,
         stats: log::stats(&db)?,

@@ -181,14 +181,13 @@ impl Sending<'_> {
     /// Waits as it was asked to, and gives one verdict over everything: lines that were not taken, and messages that
     /// did not get away.
     fn end(mut self, context: &Context) -> Outcome {
+        let mut failures = std::mem::take(&mut self.failures);
         let waited = match self.settings.wait {
             Some(time) => self.see_off(context, Instant::now() + time.min(LONGEST_WAIT)),
             None => Ok(()),
         };
-        if let Err(failure) = &waited {
-            self.failures.push(failure.exit);
-        }
-        match common(self.failures) {
+        failures.extend(waited.as_ref().err().map(|failure| failure.exit));
+        match common(failures) {
             None => Ok(()),
             Some(exit) => {
                 Err(waited.err().map_or(Failure::silent(exit), |failure| Failure { exit, ..failure }))
@@ -197,34 +196,33 @@ impl Sending<'_> {
     }
 
     /// Waits until everybody has the messages.
-    fn see_off(&mut self, context: &Context, deadline: Instant) -> Outcome {
+    fn see_off(mut self, context: &Context, deadline: Instant) -> Outcome {
         let Some(first) = self.first else { return Ok(()) };
         // What happened to them since they were committed is in the log, of one that was sent before, too.
         let filter = delivery::topics(&[&delivery::TOPICS[..], &["message.queued"]].concat());
-        let mut listener = Listener::open(context.socket.clone(), filter, Some(first.prev()))?;
+        let mut listener = Listener::over(self.client, context.socket.clone(), filter, Some(first.prev()))?;
         let waited = self.committed.wait(&mut listener, deadline);
-        waited.map_err(|failure| self.explain(context, failure))
+        waited.map_err(|failure| explain(context, &self.settings.dest, failure))
     }
+}
 
-    /// Where a peer can't be reached, why is known.
-    fn explain(&self, context: &Context, failure: Failure) -> Failure {
-        let dest = &self.settings.dest;
-        if failure.message.is_empty() || is_plain(dest) || dest.starts_with('@') {
-            return failure;
+/// Where a peer can't be reached, why is known.
+fn explain(context: &Context, dest: &str, failure: Failure) -> Failure {
+    if failure.message.is_empty() || is_plain(dest) || dest.starts_with('@') {
+        return failure;
+    }
+    let peer = context.connect().ok().and_then(|mut client| {
+        let show = PeersShow { peer: dest.to_owned() };
+        client.call(&show).ok()
+    });
+    match peer {
+        Some(Peer { linked: false, trouble: Some(trouble), .. }) => {
+            Failure { message: format!("{}: {trouble}", failure.message), ..failure }
         }
-        let peer = context.connect().ok().and_then(|mut client| {
-            let show = PeersShow { peer: dest.clone() };
-            client.call(&show).ok()
-        });
-        match peer {
-            Some(Peer { linked: false, trouble: Some(trouble), .. }) => {
-                Failure { message: format!("{}: {trouble}", failure.message), ..failure }
-            }
-            Some(Peer { linked: false, .. }) => {
-                Failure { message: format!("{}: it is not linked", failure.message), ..failure }
-            }
-            _ => failure,
+        Some(Peer { linked: false, .. }) => {
+            Failure { message: format!("{}: it is not linked", failure.message), ..failure }
         }
+        _ => failure,
     }
 }
 
