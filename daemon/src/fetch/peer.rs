@@ -5,7 +5,7 @@
 use super::answer::{self, Answer};
 use super::channel::{self, Channel, Client};
 use super::source::{Ask, Body, Opened, Source};
-use crate::hub::orders::{Failed, Way};
+use crate::hub::orders::{Failed, Retry, Way};
 use crate::limits;
 use bytes::Bytes;
 use hyper::header::{ACCEPT_ENCODING, IF_RANGE, RANGE};
@@ -125,6 +125,14 @@ impl Peer {
                 Failed::new(Kind::Refused, format_args!("that is a directory at {whom}, and no file"))
                     .hint("end its path with a slash to get all that is in it")
             }
+            StatusCode::SERVICE_UNAVAILABLE => match failed.retry {
+                Retry::After(time) => {
+                    let why = format!("{whom} has too much to do at present");
+                    let busy = Failed { retry: Retry::Busy(time), ..Failed::new(Kind::Busy, why) };
+                    busy.hint("it is asked again; nothing that came is lost")
+                }
+                _ => failed,
+            },
             _ => failed,
         }
     }

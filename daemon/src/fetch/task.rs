@@ -10,12 +10,14 @@ use super::sources::Sources;
 use super::tree::Totals;
 use super::{Engine, disk, prepare};
 use crate::files::Naming;
-use crate::hub::orders::{Done, End, Failed, PartRow, Progress, Report, Start, Way};
+use crate::hub::orders::{Done, End, Failed, PartRow, Progress, Report, Retry, Start, Way};
+use crate::limits;
 use netkit_proto::files::source::{self, Wanted};
 use netkit_proto::rpc::code::Kind;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError};
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Why a download does not go on.
@@ -140,6 +142,30 @@ impl Task {
     pub(super) fn way(&self) -> Result<Way, Failed> {
         let unknown = || Failed::new(Kind::NotFound, "it is not known any more which peer it comes from");
         self.start.way.clone().unwrap_or_else(|| Err(unknown()))
+    }
+
+    /// Asks, and again where the source is busy, after the time that it names; that is no failure, unless it goes on.
+    pub(super) async fn asked<T, A>(&self, ask: impl Fn() -> A) -> Result<T, Break>
+    where
+        A: Future<Output = Result<T, Failed>>,
+    {
+        let until = Instant::now() + limits::FETCH_BUSY;
+        let asked = async {
+            loop {
+                match ask().await {
+                    Err(Failed { retry: Retry::Busy(pause), .. })
+                        if until.duration_since(Instant::now()) > pause =>
+                    {
+                        tokio::time::sleep(pause.max(limits::FETCH_BUSY_PAUSE)).await;
+                    }
+                    asked => return asked,
+                }
+            }
+        };
+        tokio::select! {
+            asked = asked => Ok(asked?),
+            () = self.stop.cancelled() => Err(Break::Stopped),
+        }
     }
 
     /// All bytes are there: checks them, makes them durable, and gives the file its name.

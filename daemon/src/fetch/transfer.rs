@@ -49,14 +49,16 @@ impl Task {
             },
             _ => Ask::Whole,
         };
-        let asked = async { tokio::try_join!(source.open(ask), source.manifest()) };
-        let asked = tokio::select! {
-            asked = asked => asked,
-            () = self.stop.cancelled() => return Err(Break::Stopped),
-        };
-        let (opened, manifest) = match asked {
+        // What is said of the file goes before what is said of its manifest.
+        let asked = self.asked(|| async {
+            let manifest = async { Ok(source.manifest().await) };
+            let (opened, manifest) = tokio::try_join!(source.open(ask.clone()), manifest)?;
+            Ok((opened, manifest?))
+        });
+        let (opened, manifest) = match asked.await {
             Ok(asked) => asked,
-            Err(failed) => return Err(self.given_up(content, failed).await),
+            Err(Break::Stopped) => return Err(Break::Stopped),
+            Err(Break::Failed(failed)) => return Err(self.given_up(content, failed).await),
         };
         let about = opened.about.clone();
         let mut content = self.begin(content, &about, opened.is_part).await?;

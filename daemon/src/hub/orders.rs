@@ -160,6 +160,8 @@ pub enum Retry {
     Later,
     /// The source says that it passes after this time.
     After(Duration),
+    /// The peer has too much to do, which is no fault of the download, and says that it passes after this time.
+    Busy(Duration),
     /// The peer is away: it is tried until that is back, however long that takes.
     Away,
 }

@@ -14,6 +14,10 @@ pub const FETCH_ANSWER: Duration = FETCH_STALLED;
 pub const FETCH_STALLED: Duration = Duration::from_secs(30);
 /// and how many bytes in that time are more than that: a kilobyte a second.
 pub const FETCH_PROGRESS: u64 = 30 << 10;
+/// How long a download waits for a peer that is busy before others get its turn, and then until it has another one.
+pub const FETCH_BUSY: Duration = Duration::from_secs(60);
+/// The shortest pause before a peer that is busy is asked again, whatever it says.
+pub const FETCH_BUSY_PAUSE: Duration = Duration::from_millis(500);
 /// Redirects that are followed: as many as curl's users see followed in practice, far fewer than a loop makes.
 pub const FETCH_REDIRECTS: usize = 10;
 /// Helpers that are asked at once for one file: more would only divide what one box can take.

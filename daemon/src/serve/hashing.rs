@@ -1,7 +1,9 @@
 //! Files that are being hashed for their manifests. A file is hashed once however many ask, by a thread; who asked follows
 //! it, and gets each value when it is known. Of several files each has its turn for a block. When nobody follows any more it
-//! is broken off; what was hashed to its end is kept, so that the next one has it at once.
+//! is broken off; what was hashed to its end is kept, so that the next one has it at once. Whose question began it holds a
+//! permit until it has ended, also where he left: so many wait for their turn at most.
 
+use super::permits::Permit;
 use super::site::Site;
 use super::turns::Turns;
 use crate::files::{OpenFile, Stamp};
@@ -109,6 +111,7 @@ impl Hashings {
         site: &Arc<Site>,
         (share, path): (&str, &[u8]),
         file: OpenFile,
+        permit: &Arc<Permit>,
     ) -> Follower {
         let key = file_key(&file.stamp);
         if let Some(progress) = lock(&self.running).get(&key) {
@@ -126,15 +129,16 @@ impl Hashings {
         };
         let is_settled = is_settled(&file.stamp, SystemTime::now());
         let (hashings, site) = (Arc::clone(self), Arc::clone(site));
-        let (share, path) = (share.to_owned(), path.to_owned());
+        let (share, path, permit) = (share.to_owned(), path.to_owned(), Arc::clone(permit));
         tokio::spawn(async move {
-            let hashed = hashings.hash(key, &progress, file).await;
+            let hashed = hashings.hash(key, &progress, file, Arc::clone(&permit)).await;
             let state = hashed.as_ref().map_or(State::Failed, |(root, _)| State::Done(*root));
             progress.state.send_replace(state);
             if let Some((root, blocks)) = hashed.filter(|_| is_settled) {
                 keep(&site, ManifestRow { file: key, share, path, root, blocks }).await;
             }
             hashings.forget(key, &progress);
+            drop(permit);
         });
         follower
     }
@@ -157,9 +161,11 @@ impl Hashings {
         key: FileKey,
         progress: &Arc<Progress>,
         file: OpenFile,
+        permit: Arc<Permit>,
     ) -> Option<(BlockHash, Vec<BlockHash>)> {
         let (hashings, progress) = (Arc::clone(self), Arc::clone(progress));
         let job = tokio::task::spawn_blocking(move || {
+            let _permit = permit; // a thread can't be told to stop waiting
             let mut turn = hashings.turns.take();
             if hashings.is_abandoned(key, &progress) {
                 return Err(io::Error::other("nobody waits for it any more"));
@@ -218,7 +224,11 @@ fn is_settled(stamp: &Stamp, now: SystemTime) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::permits::Permits;
     use super::*;
+    use crate::files::{Access, Opened, Share};
+    use netkit_proto::path::SafePath;
+    use std::task::Poll;
     use std::time::Duration;
 
     #[test]
@@ -246,6 +256,37 @@ mod tests {
         let progress = begun[0].1.as_ref().unwrap();
         assert!(begun.iter().all(|(follower, _)| Arc::ptr_eq(&follower.progress, progress)));
         assert!(!hashings.is_abandoned(key, progress));
+    }
+
+    #[tokio::test]
+    async fn who_leaves_holds_the_permit_until_the_hashing_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("f"), "x").unwrap();
+        let share = Share {
+            name: "s".into(),
+            path: dir.path().into(),
+            access: Access::Public,
+            dot_files: false,
+            configured: true,
+        };
+        let Ok(Opened::File(file)) = share.open(&SafePath::parse(b"f").unwrap()) else { panic!() };
+        let (hashings, permits) = (Arc::new(Hashings::default()), Arc::new(Permits::new(1)));
+        let (key, address) = (file_key(&file.stamp), [127, 0, 0, 1].into());
+        let permit = Arc::new(permits.take(address).unwrap());
+        let turns: Vec<_> = (0..limits::HASHINGS).map(|_| hashings.turns.take()).collect();
+        let (follower, progress) = hashings.begin(key);
+        let progress = progress.unwrap();
+        let mut hashing = std::pin::pin!(hashings.hash(key, &progress, file, permit));
+        let polled = std::future::poll_fn(|cx| Poll::Ready(hashing.as_mut().poll(cx))).await;
+        assert!(polled.is_pending());
+        while hashings.turns.asked() == turns.len() as u64 {
+            std::thread::yield_now(); // until it waits for its turn
+        }
+        drop(follower);
+        assert!(permits.take(address).is_none(), "and holds a thread meanwhile");
+        drop(turns);
+        assert!(hashing.await.is_none(), "nobody wants it");
+        assert!(permits.take(address).is_some());
     }
 
     #[tokio::test]

@@ -48,9 +48,9 @@ pub(super) async fn respond(
     if request.method() == Method::HEAD {
         return Ok(pages::built(response, Body::empty()));
     }
-    let permit = site.manifests.take(caller.from).ok_or(TOO_MANY)?;
+    let permit = Arc::new(site.manifests.take(caller.from).ok_or(TOO_MANY)?);
     let place = (share.name.as_str(), path.as_bytes());
-    let follower = site.hashings.follow(site, place, file).await;
+    let follower = site.hashings.follow(site, place, file, &permit).await;
     let (pieces, sending) = mpsc::channel(2);
     tokio::spawn(send(pieces, follower, size, permit));
     Ok(pages::built(response, Body::Archive(sending, file::counting(site, reset))))
@@ -59,7 +59,7 @@ pub(super) async fn respond(
 type Piece = io::Result<Option<Bytes>>;
 
 /// Sends it until the end, or until the client leaves.
-async fn send(pieces: mpsc::Sender<Piece>, mut follower: Follower, size: u64, _permit: Permit) {
+async fn send(pieces: mpsc::Sender<Piece>, mut follower: Follower, size: u64, _permit: Arc<Permit>) {
     let all = async {
         let mut piece = Bytes::copy_from_slice(&encoded_head(size));
         loop {

@@ -25,6 +25,12 @@ impl Turns {
         self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many turns were asked for so far.
+    #[cfg(test)]
+    pub(super) fn asked(&self) -> u64 {
+        self.lock().asked
+    }
+
     /// Waits for a turn.
     pub(super) fn take(&self) -> Turn<'_> {
         self.wait(self.lock());
@@ -100,7 +106,7 @@ mod tests {
                 let _second = turns.take();
                 order.lock().unwrap().push(2);
             });
-            while turns.lock().asked < 2 {
+            while turns.asked() < 2 {
                 std::thread::yield_now();
             }
             first.next();

@@ -4,7 +4,7 @@ use super::server::{Answer, Behaviour, Request, Server, Step};
 use super::server::{bytes, file, honest, manifest_of, status};
 use super::*;
 use netkit_proto::files::manifest::BLOCK;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Notify;
 
 pub(super) fn sample(len: u64) -> Vec<u8> {
@@ -71,6 +71,28 @@ async fn what_is_not_there_or_not_shown_is_not_found() {
         assert_eq!((failed.failure.kind, failed.retry), (kind, retry), "{answer}");
         assert!(failed.failure.hint.is_some(), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn who_is_busy_is_asked_again_and_that_is_no_failure() {
+    let content = sample(2 * BLOCK);
+    let (sent, asked) = (content.clone(), Arc::new(AtomicU64::new(0)));
+    let count = Arc::clone(&asked);
+    let busy = |after: u64| Answer {
+        head: format!("HTTP/1.1 503 Busy\r\nretry-after: {after}\r\ncontent-length: 0\r\n\r\n"),
+        steps: Vec::new(),
+    };
+    let server = Server::start(behaves(move |request| match request.is_manifest() {
+        true if count.fetch_add(1, Ordering::Relaxed) < 2 => busy(0),
+        _ => honest(request, &sent),
+    }))
+    .await;
+    assert!(Rig::new().fetched(&server).await == content);
+    assert_eq!(asked.load(Ordering::Relaxed), 3);
+    // Who asks for more time than a turn has gets it after that.
+    let server = Server::start(behaves(move |_| busy(3600))).await;
+    let failed = Rig::new().failed(&server).await;
+    assert_eq!((failed.failure.kind, failed.retry), (Kind::Busy, Retry::Busy(Duration::from_secs(3600))));
 }
 
 #[tokio::test]

@@ -93,11 +93,9 @@ impl Task {
         }
         let way = self.way()?;
         let peer = Peer::new(self.engine.peers.clone(), way, path);
-        let listed = async { listing::read(peer.ask_directory("tree").await?, &self.whom()).await };
-        let listed = tokio::select! {
-            listed = listed => listed?,
-            () = self.stop.cancelled() => return Err(Break::Stopped),
-        };
+        let listed =
+            self.asked(|| async { listing::read(peer.ask_directory("tree").await?, &self.whom()).await });
+        let listed = listed.await?;
         let entries: Arc<Vec<Entry>> = Arc::new(match wanted {
             Wanted::Matching(pattern) => {
                 let is_one = |entry: &Entry| {
@@ -172,10 +170,7 @@ impl Task {
         let before = small().take_while(|entry| !tree.lacks(entry)).last();
         let after = before.map(|entry| percent_encoded(entry.path.as_bytes())).unwrap_or_default();
         let query = format!("tar&small={}&after={after}", limits::FETCH_SMALL);
-        let body = tokio::select! {
-            body = peer.ask_directory(&query) => body?,
-            () = self.stop.cancelled() => return Err(Break::Stopped),
-        };
+        let body = self.asked(|| peer.ask_directory(&query)).await?;
         let giver = self.sources.add(&self.whom());
         let (told, mut files) = mpsc::channel::<StagedFile>(limits::FETCH_STAGED);
         let stage = Arc::clone(&tree.stage);

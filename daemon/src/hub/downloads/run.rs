@@ -237,8 +237,8 @@ impl Downloads {
         let Failed { failure, retry } = failed;
         let attempts = match retry {
             _ if entry.row.bytes > entry.best => 1,
-            // That a peer is away is no fault of the download.
-            Retry::Away => entry.row.attempts.max(1),
+            // That a peer is away or busy is no fault of the download.
+            Retry::Away | Retry::Busy(_) => entry.row.attempts.max(1),
             _ => entry.row.attempts + 1,
         };
         entry.best = entry.best.max(entry.row.bytes);
@@ -331,6 +331,8 @@ pub(super) fn pause(attempts: u32, retry: Retry, jitter: u64) -> Option<Duration
         Retry::Later => Duration::ZERO,
         // When it comes back that is told; until then it is looked after now and then.
         Retry::Away => limits::FETCH_RETRY_LONGEST,
+        // It was waited for already as long as it asked, and again and again.
+        Retry::Busy(asked) => asked.clamp(limits::FETCH_BUSY, limits::FETCH_RETRY_ASKED),
         Retry::After(asked) => asked.min(limits::FETCH_RETRY_ASKED),
     };
     let doubled = limits::FETCH_RETRY_FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(16));

@@ -80,6 +80,22 @@ fn a_source_may_ask_for_time_and_a_failure_may_be_final() {
 }
 
 #[test]
+fn that_a_peer_is_busy_is_no_failed_try() {
+    let mut queue = Queue::new();
+    let id = queue.add();
+    for _ in 0..2 * limits::FETCH_TRIES {
+        queue.fail(id, Retry::Busy(Duration::from_secs(1)));
+        assert_eq!(queue.downloads.show(id).unwrap().attempts, 1);
+        assert_eq!(queue.pause(id), limits::FETCH_BUSY);
+        queue.pass(queue.pause(id));
+        queue.turn();
+        assert_eq!(queue.running(), [id]);
+    }
+    queue.fail(id, Retry::Busy(Duration::MAX));
+    assert_eq!(queue.pause(id), limits::FETCH_RETRY_ASKED);
+}
+
+#[test]
 fn those_that_failed_together_do_not_come_back_together() {
     let pauses: BTreeSet<Duration> =
         (0..1000).filter_map(|jitter| run::pause(4, Retry::Later, jitter)).collect();
