@@ -37,7 +37,7 @@ fn files_of_a_peer_come_verified() {
             (&json!(blake3(&content)), &json!(true)),
             "{shown}"
         );
-        assert_eq!(shown["sources"], json!([{"name": "bob", "bytes": len}]));
+        assert_eq!(shown["sources"], json!([{"name": "bob", "id": bob.id(), "bytes": len}]));
     }
     let by_id = downloader.add_with(&format!("{}:pub/small", bob.id()), json!({"output": "again"}));
     downloader.done(by_id);

@@ -80,14 +80,14 @@ fn a_directory_comes_with_all_that_is_in_it() {
     symlink("a", shared.join("link")).unwrap();
     symlink("/etc", shared.join("out")).unwrap();
     std::fs::write(shared.join(".hidden"), "x").unwrap();
-    let (_bob, mut downloader) = bob_and_downloader(dir.path());
+    let (bob, mut downloader) = bob_and_downloader(dir.path());
     let id = downloader.add("bob:pub/d/");
     let shown = downloader.done(id);
     assert_eq!(downloader.names(), ["d"]);
     assert!(tree(&downloader.path("d")) == expected, "{:?}", tree(&downloader.path("d")).keys());
     let size: usize = expected.values().flatten().map(|(content, ..)| content.len()).sum();
     assert_eq!((&shown["bytes"], &shown["verified"]), (&json!(size), &json!(true)), "{shown}");
-    assert_eq!(shown["sources"], json!([{"name": "bob", "bytes": size}]));
+    assert_eq!(shown["sources"], json!([{"name": "bob", "id": bob.id(), "bytes": size}]));
     // Again: beside it, and by name not at all.
     let again = downloader.add("bob:pub/d/");
     assert_eq!(downloader.done(again)["blake3"], shown["blake3"]);

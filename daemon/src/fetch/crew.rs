@@ -74,7 +74,7 @@ impl Crew {
         parts: Option<(u64, Option<String>)>,
         begun: Option<(RunId, Opened<S::Body>)>,
     ) {
-        let id = self.sources.add(name);
+        let id = self.sources.add(source.peer(), name);
         let mut begun = begun;
         for _ in 0..count {
             let connection = Connection {

@@ -12,6 +12,7 @@ use hyper::header::{ACCEPT_ENCODING, IF_RANGE, RANGE};
 use hyper::{Request, StatusCode};
 use netkit_proto::files::listing::percent_encoded;
 use netkit_proto::files::manifest::BlockHash;
+use netkit_proto::ids::PeerId;
 use netkit_proto::path::SafePath;
 use netkit_proto::rpc::code::Kind;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -150,6 +151,10 @@ fn request(path: &str, ask: &Ask, host: &str) -> Request<String> {
 
 impl Source for Peer {
     type Body = PeerBody;
+
+    fn peer(&self) -> Option<PeerId> {
+        Some(self.way.id)
+    }
 
     async fn open(&self, ask: Ask) -> Result<Opened<PeerBody>, Failed> {
         self.ask_file(&format!("/{}", self.path), &ask).await

@@ -4,12 +4,18 @@
 use crate::hub::orders::{Failed, Way};
 use bytes::Bytes;
 use netkit_proto::files::manifest::BlockHash;
+use netkit_proto::ids::PeerId;
 use std::ops::Range;
 
 /// A kind of source.
 pub(super) trait Source: Send + Sync + 'static {
     /// The bytes of an answer.
     type Body: Body;
+
+    /// Which peer it is, where it is one.
+    fn peer(&self) -> Option<PeerId> {
+        None
+    }
 
     /// Asks for bytes.
     ///

@@ -2,6 +2,7 @@
 //! connections, the writer and the transfer of one download; what people are told of it goes to the hub.
 
 use crate::hub::orders::Failed;
+use netkit_proto::ids::PeerId;
 use netkit_proto::rpc::call::DownloadSource;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -31,15 +32,17 @@ impl Sources {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A source of this name.
-    pub(super) fn add(&self, name: &str) -> SourceId {
+    /// This peer, called so at present: several may be called alike, and one otherwise later. Else the host of this name.
+    pub(super) fn add(&self, peer: Option<PeerId>, name: &str) -> SourceId {
         let mut entries = self.lock();
-        let known = entries.iter().position(|entry| entry.shown.name == name);
-        SourceId(known.unwrap_or_else(|| {
-            let shown = DownloadSource { name: name.to_owned(), bytes: 0, trouble: None };
+        let is_it = |entry: &Entry| entry.shown.id == peer && (peer.is_some() || entry.shown.name == name);
+        let known = entries.iter().position(is_it).unwrap_or_else(|| {
+            let shown = DownloadSource { name: String::new(), id: peer, bytes: 0, trouble: None };
             entries.push(Entry { shown, barred: None });
             entries.len() - 1
-        }))
+        });
+        name.clone_into(&mut entries[known].shown.name);
+        SourceId(known)
     }
 
     /// Bytes of it were right.
@@ -89,5 +92,31 @@ impl Sources {
     /// As people are told of them.
     pub(super) fn shown(&self) -> Vec<DownloadSource> {
         self.lock().iter().map(|entry| entry.shown.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netkit_proto::rpc::code::Kind;
+
+    #[test]
+    fn namesakes_are_two_and_who_is_called_otherwise_is_one() {
+        let (one, other) = (PeerId([1; 32]), PeerId([2; 32]));
+        let sources = Sources::new(Vec::new());
+        let [bob, liar] = [one, other].map(|id| sources.add(Some(id), "bob"));
+        sources.credit(bob, 7);
+        sources.bar(liar, Failed::new(Kind::Corrupt, "it lies"));
+        assert!(sources.barred(bob).is_none() && sources.barred(liar).is_some());
+        assert_eq!(sources.add(Some(one), "bob~abc"), bob);
+        let shown: Vec<_> = sources.shown().into_iter().map(|s| (s.name, s.id, s.bytes)).collect();
+        assert_eq!(shown, [("bob~abc".into(), Some(one), 7), ("bob".into(), Some(other), 0)]);
+        // A host has nothing but its name.
+        assert_eq!(sources.add(None, "bob"), sources.add(None, "bob"));
+        assert_ne!(sources.add(None, "bob"), sources.add(None, "carol"));
+        // What was noted of an earlier try is gone on with.
+        let again = Sources::new(sources.shown());
+        assert_eq!(again.add(Some(other), "liar"), liar);
+        assert!(again.barred(liar).is_none(), "what was wrong then may have passed");
     }
 }

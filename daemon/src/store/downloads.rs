@@ -79,9 +79,10 @@ pub(super) fn load(db: &Connection) -> std::result::Result<Vec<DownloadRow>, Sto
 
 fn load_sources(db: &Connection) -> Result<HashMap<u64, Vec<DownloadSource>>> {
     let mut statement =
-        db.prepare("SELECT download, name, bytes, trouble FROM sources ORDER BY bytes DESC, name")?;
+        db.prepare("SELECT download, name, peer, bytes, trouble FROM sources ORDER BY bytes DESC, name")?;
     let rows = statement.query_map([], |row| {
-        Ok((row.get(0)?, DownloadSource { name: row.get(1)?, bytes: row.get(2)?, trouble: row.get(3)? }))
+        let (name, id) = (row.get(1)?, Some(PeerId(row.get(2)?)));
+        Ok((row.get(0)?, DownloadSource { name, id, bytes: row.get(3)?, trouble: row.get(4)? }))
     })?;
     let mut sources: HashMap<u64, Vec<DownloadSource>> = HashMap::new();
     for row in rows {
@@ -91,14 +92,15 @@ fn load_sources(db: &Connection) -> Result<HashMap<u64, Vec<DownloadSource>>> {
     Ok(sources)
 }
 
-/// Writes down who a download's bytes came from. Nothing where it is gone.
+/// Writes down which peers a download's bytes came from. Nothing where it is gone.
 pub(super) fn set_sources(db: &Connection, id: u64, sources: &[DownloadSource]) -> Result<()> {
-    let sql = "INSERT INTO sources (download, name, bytes, trouble) \
-               SELECT ?1, ?2, ?3, ?4 FROM downloads WHERE id = ?1 \
-               ON CONFLICT (download, name) DO UPDATE SET bytes = ?3, trouble = ?4";
+    let sql = "INSERT INTO sources (download, peer, name, bytes, trouble) \
+               SELECT ?1, ?2, ?3, ?4, ?5 FROM downloads WHERE id = ?1 \
+               ON CONFLICT (download, peer) DO UPDATE SET name = ?3, bytes = ?4, trouble = ?5";
     let mut statement = db.prepare_cached(sql)?;
-    for DownloadSource { name, bytes, trouble } in sources {
-        statement.execute(params![id, name, bytes, trouble])?;
+    for source in sources {
+        let Some(peer) = source.id else { continue };
+        statement.execute(params![id, peer.0, source.name, source.bytes, source.trouble])?;
     }
     Ok(())
 }
@@ -262,8 +264,15 @@ pub(super) mod tests {
         set(&db, &row(2)).unwrap();
         set(&db, &failed).unwrap();
         assert_eq!(load(&db).unwrap(), [row(1), failed.clone()]);
-        let from =
-            |bytes| vec![DownloadSource { name: "bob".into(), bytes, trouble: Some("it lies".into()) }];
+        let from = |bytes| {
+            let bob = |n, trouble| DownloadSource {
+                name: "bob".into(),
+                id: Some(PeerId([n; 32])),
+                bytes: bytes + u64::from(n),
+                trouble,
+            };
+            vec![bob(2, Some("it lies".into())), bob(1, None)] // of one name
+        };
         for (id, bytes) in [(2, 3), (2, 4), (7, 1)] {
             set_sources(&db, id, &from(bytes)).unwrap();
         }

@@ -231,6 +231,20 @@ const MIGRATIONS: &[M<'_>] = &[
     ALTER TABLE parts ADD COLUMN within BLOB;
     ",
     ),
+    M::up(
+        "
+    -- Which peers a download's bytes came from, each by its id: what they are called may change, or be the same.
+    DROP TABLE sources;
+    CREATE TABLE sources (
+        download INTEGER NOT NULL REFERENCES downloads ON DELETE CASCADE,
+        peer BLOB NOT NULL,
+        name TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        trouble TEXT,
+        PRIMARY KEY (download, peer)
+    ) WITHOUT ROWID;
+    ",
+    ),
 ];
 
 /// Opens the database for the writer, made and brought up to date where needed.

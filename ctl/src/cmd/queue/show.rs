@@ -126,7 +126,7 @@ mod tests {
         );
         download.checksum = None;
         let trouble = Some("it lies".to_owned());
-        download.sources = vec![DownloadSource { name: "bob".into(), bytes: 1024, trouble }];
+        download.sources = vec![DownloadSource { name: "bob".into(), id: None, bytes: 1024, trouble }];
         let told = lines(&download);
         assert!(told.contains(&"from: bob 1.0 KiB, asked no more: it lies".to_owned()), "{told:?}");
         assert!(told.iter().any(|line| line.ends_with("is what its peer says it has")));

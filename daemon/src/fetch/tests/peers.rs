@@ -25,7 +25,7 @@ async fn a_file_comes_whole_and_verified() {
         let server = Server::start(behaves(move |request| honest(request, &sent))).await;
         let mut rig = Rig::new();
         assert!(rig.fetched(&server).await == content, "{size} bytes");
-        let bob = DownloadSource { name: "bob".into(), bytes: size, trouble: None };
+        let bob = DownloadSource { name: "bob".into(), id: Some(server.id), bytes: size, trouble: None };
         assert_eq!(rig.sources, [bob]);
     }
 }

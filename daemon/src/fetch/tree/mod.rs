@@ -10,6 +10,7 @@ mod stage;
 use super::content::Content;
 use super::disk;
 use super::peer::Peer;
+use super::source::Source as _;
 use super::task::{Break, Name, Task};
 use crate::files::{Attributes, Naming, PartFile, Stage, set};
 use crate::hub::orders::{Done, Failed, Progress, Report, StageRow, StagedFile};
@@ -171,7 +172,7 @@ impl Task {
         let after = before.map(|entry| percent_encoded(entry.path.as_bytes())).unwrap_or_default();
         let query = format!("tar&small={}&after={after}", limits::FETCH_SMALL);
         let body = self.asked(|| peer.ask_directory(&query)).await?;
-        let giver = self.sources.add(&self.whom());
+        let giver = self.sources.add(peer.peer(), &self.whom());
         let (told, mut files) = mpsc::channel::<StagedFile>(limits::FETCH_STAGED);
         let stage = Arc::clone(&tree.stage);
         let noting = async {

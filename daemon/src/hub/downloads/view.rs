@@ -80,7 +80,7 @@ impl Downloads {
             let error = download.error.as_ref().map_or(0, |error| error.message.len());
             // What is escaped in JSON is not counted: with all of it a page still fits a line.
             let of_source = |source: &DownloadSource| {
-                60 + source.name.len() + source.trouble.as_ref().map_or(0, String::len)
+                130 + source.name.len() + source.trouble.as_ref().map_or(0, String::len)
             };
             let sources: usize = download.sources.iter().map(of_source).sum();
             bytes += 600 + download.source.len() + download.path.len() + error + sources;

@@ -1,6 +1,7 @@
 //! `downloads.*`: the download queue.
 
 use crate::files::checksum::Checksum;
+use crate::ids::PeerId;
 use crate::name::Key;
 use crate::rpc::code::Kind;
 use crate::time::Timestamp;
@@ -104,6 +105,9 @@ super::plain_data! {
     DownloadSource {
         /// What it is called: a peer, or a host.
         name: String,
+        /// Which peer it is, whatever it is called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<PeerId>,
         /// Bytes that came from it and were right.
         bytes: u64,
         /// Why it is asked no more.
