@@ -150,7 +150,7 @@ impl<S: Source> Connection<S> {
                 if plan.end(run) {
                     return Ok(true);
                 }
-                if opened.end.is_some() && plan.position(run) == opened.end {
+                if opened.end.is_some() && plan.position(run) == opened.end && !plan.is_alone(run) {
                     plan.give_back(run); // it said that it gives no more at once
                     return Ok(true);
                 }

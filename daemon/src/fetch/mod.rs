@@ -22,6 +22,7 @@ mod plan;
 mod prepare;
 mod source;
 mod sources;
+mod suspects;
 mod task;
 mod transfer;
 mod tree;

@@ -1,9 +1,11 @@
 //! One thread a download that hashes and writes what its connections bring, so that neither keeps them from reading on.
-//! Where blocks are compared with a manifest it says who gave wrong ones, and has those fetched again.
+//! Where blocks are compared with a manifest it says who gave wrong ones, at once or when the right bytes show it, and
+//! has those fetched again.
 
 use super::agenda::Agenda;
 use super::content::{Content, Settled};
 use super::sources::{SourceId, Sources};
+use super::suspects::Suspects;
 use crate::files::PartFile;
 use crate::hub::orders::Failed;
 use crate::limits;
@@ -30,24 +32,32 @@ pub(super) struct Audience {
 }
 
 impl Audience {
-    fn tell(&self, content: &mut Content) {
+    fn tell(&self, content: &mut Content, suspects: &mut Suspects) -> io::Result<()> {
         for Settled { block, givers, is_right } in content.take_settled() {
             if is_right {
                 givers.iter().for_each(|&(giver, bytes)| self.sources.credit(giver, bytes));
+                if suspects.has(block) {
+                    let wrong = suspects.resolve(block, &content.bytes_of(block)?);
+                    wrong.into_iter().for_each(|giver| self.bar(giver, block));
+                }
                 continue;
             }
             let range = content.range(block);
-            // Of several that gave parts of it one is wrong, which can't be told; who gives all of it next can.
-            if let [(giver, bytes)] = givers[..]
-                && bytes == range.end - range.start
-            {
-                self.sources.bar(giver, wrong_block(&self.sources.name(giver), block));
+            match givers[..] {
+                [] => {} // it was there before
+                [(giver, bytes)] if bytes == range.end - range.start => self.bar(giver, block),
+                _ => suspects.add(block, &givers, &content.bytes_of(block)?),
             }
             self.agenda.refetch(range);
         }
         if content.is_proved() {
             self.agenda.finish();
         }
+        Ok(())
+    }
+
+    fn bar(&self, giver: SourceId, block: u64) {
+        self.sources.bar(giver, wrong_block(&self.sources.name(giver), block));
     }
 }
 
@@ -72,17 +82,16 @@ pub(super) fn start(
     let (pieces, mut queue) = mpsc::channel::<Work>(limits::FETCH_PIECES);
     let (written, end) = oneshot::channel();
     std::thread::Builder::new().name("fetch-writer".into()).spawn(move || {
-        let mut result = Ok(());
-        audience.tell(&mut content); // nothing may be missing
-        while let Some(work) = queue.blocking_recv() {
+        let mut suspects = Suspects::default();
+        let mut result = audience.tell(&mut content, &mut suspects); // nothing may be missing
+        while result.is_ok()
+            && let Some(work) = queue.blocking_recv()
+        {
             match work {
                 Work::Piece { from, offset, bytes } => result = content.write(offset, &bytes, from, &room),
                 Work::Compare => content.compare(),
             }
-            if result.is_err() {
-                break;
-            }
-            audience.tell(&mut content);
+            result = result.and_then(|()| audience.tell(&mut content, &mut suspects));
         }
         drop(queue); // connections notice
         let _ = written.send((content, result)); // a download that was given up needs it no more

@@ -26,6 +26,9 @@ pub const FETCH_HELPERS: usize = 8;
 pub const FETCH_HELP: Duration = Duration::from_secs(2);
 /// Bytes that must be missing for helpers to be looked for: less is there before they have answered.
 pub const FETCH_HELPED: u64 = 8 << 20;
+/// Parts of wrong blocks of which it is kept what was given, until the right bytes show whose were wrong: a helper that is
+/// honest makes one or two in all.
+pub const FETCH_SUSPECTS: usize = 4096;
 /// Entries of a directory that is fetched, which are held in memory.
 pub const FETCH_TREE: usize = 200_000;
 /// Bytes of all their paths: 160 for each of so many.

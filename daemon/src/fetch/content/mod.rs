@@ -244,7 +244,17 @@ impl Content {
         block * BLOCK..block * BLOCK + self.block_len(block)
     }
 
-    /// Hashes and writes bytes that `from` gave. `room` is asked now and then whether the disk takes so many more, where that was not
+    /// The bytes of a complete block as they lie on the disk.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(super) fn bytes_of(&self, block: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(self.block_len(block)).unwrap_or_default()];
+        self.file.read_at(&mut bytes, block * BLOCK)?;
+        Ok(bytes)
+    }
+
+    /// Hashes and writes bytes that `from` gave; a block that comes from its first byte on again begins anew. `room` is asked now and then whether the disk takes so many more, where that was not
     /// claimed.
     ///
     /// # Errors
@@ -271,6 +281,10 @@ impl Content {
             let block = offset / BLOCK;
             let here = usize::try_from(BLOCK - offset % BLOCK).unwrap_or(usize::MAX).min(bytes.len());
             let open = self.open.entry(block).or_insert_with(|| Open::new(block));
+            if offset.is_multiple_of(BLOCK) {
+                self.ledger.lock().bytes -= open.hasher.filled();
+                *open = Open::new(block);
+            }
             if open.hasher.filled() != offset % BLOCK {
                 return Err(io::Error::other("bytes of a block came out of their order"));
             }

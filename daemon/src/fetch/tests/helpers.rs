@@ -57,6 +57,34 @@ async fn of_three_that_have_it_one_lies() {
 }
 
 #[tokio::test]
+async fn who_spoils_a_block_with_a_few_wrong_bytes_is_found() {
+    let content = sample(24 * BLOCK);
+    let [main, other] = [content.clone(), content.clone()];
+    let pause = Duration::from_millis(2);
+    let bob = Server::start(behaves(move |request| paced(honest(request, &main), pause))).await;
+    let mallory = Server::start(behaves(move |request| {
+        let mut answer = helps(request, &other);
+        for step in &mut answer.steps {
+            if let Step::Send(bytes) = step {
+                bytes.truncate(1000);
+                bytes[999] ^= 1;
+            }
+        }
+        answer.steps.push(Step::Break);
+        answer
+    }))
+    .await;
+    let mut rig = Rig::new();
+    rig.helpers = vec![way(&mallory, "mallory")];
+    assert!(rig.fetched(&bob).await == content);
+    let shown: BTreeMap<&str, &DownloadSource> =
+        rig.sources.iter().map(|source| (source.name.as_str(), source)).collect();
+    let trouble = shown["mallory"].trouble.as_ref().unwrap();
+    assert!(trouble.starts_with("mallory gave a block"), "{shown:?}");
+    assert_eq!((shown["bob"].bytes, shown["bob"].trouble.as_ref()), (24 * BLOCK, None));
+}
+
+#[tokio::test]
 async fn the_last_block_does_not_wait_for_the_slowest() {
     let content = sample(32 * BLOCK);
     let [main, fast] = [content.clone(), content.clone()];
