@@ -30,7 +30,7 @@ mod verify;
 mod writer;
 
 use crate::config::Config;
-use crate::files::{Group, PartFile, Stage, Target, TargetDir};
+use crate::files::{self, Group, Target, TargetDir};
 use crate::hub::orders::{End, Failed, Order, Report};
 use crate::identity::Identity;
 use crate::limits;
@@ -166,7 +166,7 @@ pub async fn run(mut ends: Ends, stop: CancellationToken) -> io::Result<()> {
 /// Deletes what came of a download.
 fn discard(id: u64, target: &Target) -> Result<(), String> {
     let removed = TargetDir::existing(target).and_then(|dir| match dir {
-        Some(dir) => Stage::discard(&dir, id).and_then(|()| PartFile::discard(&dir, id)),
+        Some(dir) => files::discard(&dir, id),
         None => Ok(()),
     });
     removed.map_err(|error| format!("its part file beside {} stays: {error}", target.shown().display()))

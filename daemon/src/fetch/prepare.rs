@@ -40,7 +40,7 @@ pub(super) fn prepare(task: &Task) -> Result<Prepared, Break> {
         return Ok(Prepared { there: There::File(done), restarted: None });
     }
     if let Some(done) = identical(task, &dir)? {
-        PartFile::discard(&dir, task.start.id).map_err(|error| failed(&error))?; // it is not needed any more
+        files::discard(&dir, task.start.id).map_err(|error| failed(&error))?; // it is not needed any more
         return Ok(Prepared { there: There::File(done), restarted: None });
     }
     let id = task.start.id;

@@ -3,6 +3,7 @@
 
 mod buffers;
 mod hash;
+mod leftover;
 mod list;
 mod part;
 mod root;
@@ -13,6 +14,7 @@ mod target;
 mod walk;
 
 pub use buffers::Buffers;
+pub use leftover::discard;
 pub use list::{DirEntry, list};
 pub use netkit_proto::path::numbered;
 pub use part::{Naming, PartFile, TakenAway, find_placed, part_name};

@@ -2,6 +2,7 @@
 //! over no other file unless that was asked for. It is locked (flock(2)) while it is open, so that two netkitds that
 //! share a directory never write one file, and it gets its name only if it is still the file that was written.
 
+use super::leftover::discard;
 use super::target::TargetDir;
 use crate::limits;
 use netkit_proto::path::numbered;
@@ -50,7 +51,7 @@ impl PartFile {
     /// # Errors
     /// Those of open(2), and [`io::ErrorKind::ResourceBusy`] where another program has the old one.
     pub fn create(dir: &Arc<TargetDir>, id: u64) -> io::Result<PartFile> {
-        PartFile::discard(dir, id)?;
+        discard(dir, id)?;
         let name = part_name(id);
         let file = dir.create(&name)?;
         lock(&file)?;
@@ -66,19 +67,6 @@ impl PartFile {
         let Some(file) = dir.reopen(&name)? else { return Ok(None) };
         lock(&file)?;
         Ok(Some(PartFile { file, dir: Arc::clone(dir), name }))
-    }
-
-    /// Deletes the part file of a download that does not run, if there is one.
-    ///
-    /// # Errors
-    /// Those of unlink(2), and [`io::ErrorKind::ResourceBusy`] where another program has it.
-    pub fn discard(dir: &TargetDir, id: u64) -> io::Result<()> {
-        let name = part_name(id);
-        match dir.reopen(&name)? {
-            Some(file) => lock(&file)?,
-            None => return Ok(()),
-        }
-        dir.remove(&name)
     }
 
     /// Deletes it, unless another file has its name by now.
@@ -349,7 +337,7 @@ mod tests {
         let busy = |result: io::Result<()>| result.unwrap_err().kind() == io::ErrorKind::ResourceBusy;
         assert!(busy(PartFile::create(&dir, 1).map(drop)));
         assert!(busy(PartFile::reopen(&dir, 1).map(drop)));
-        assert!(busy(PartFile::discard(&dir, 1)));
+        assert!(busy(discard(&dir, 1)));
         let name = tmp.path().join(part_name(1));
         let taken_away = |naming| {
             let error = part.place("a", naming).unwrap_err();
@@ -391,8 +379,8 @@ mod tests {
         assert!(PartFile::reopen(&dir, 1).unwrap().is_none());
         let file = PartFile::create(&dir, 1).unwrap().identity().unwrap();
         assert_eq!(PartFile::reopen(&dir, 1).unwrap().unwrap().identity().unwrap(), file);
-        PartFile::discard(&dir, 1).unwrap();
-        PartFile::discard(&dir, 1).unwrap();
+        discard(&dir, 1).unwrap();
+        discard(&dir, 1).unwrap();
         assert!(PartFile::reopen(&dir, 1).unwrap().is_none());
     }
 }

@@ -2,19 +2,18 @@
 //! there and synced. Everything in it is made beneath it (openat2(2)), and it is locked while it is open. Its large files
 //! are part files of their own; how small ones come is the download engine's business.
 
+use super::leftover::{discard, held, remove_beneath};
 use super::part::{Naming, TakenAway, lock, part_name};
 use super::target::{Group, TargetDir, hand_to, open_at};
 use crate::limits;
 use netkit_proto::path::{SafePath, numbered};
 use netkit_proto::time::Timestamp;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a file is besides its content.
@@ -43,7 +42,7 @@ impl Stage {
     /// # Errors
     /// Those of mkdir(2), and [`io::ErrorKind::ResourceBusy`] where another program has the old one.
     pub fn create(parent: &Arc<TargetDir>, id: u64) -> io::Result<Stage> {
-        Stage::discard(parent, id)?;
+        discard(parent, id)?;
         rustix::fs::mkdirat(parent.fd(), part_name(id), Mode::RWXU)?;
         Stage::reopen(parent, id)?.ok_or_else(|| io::Error::other(TakenAway))
     }
@@ -64,21 +63,6 @@ impl Stage {
         let within = Arc::new(TargetDir::of(fd, parent.group()));
         hand_to(within.fd(), parent.group(), Mode::from_raw_mode(0o750))?;
         Ok(Some(Stage { within, parent: Arc::clone(parent), name, last: Mutex::default() }))
-    }
-
-    /// Deletes the one of a download that does not run, if there is one, and what is in it.
-    ///
-    /// # Errors
-    /// Those of unlink(2), and [`io::ErrorKind::ResourceBusy`] where another program has it.
-    pub fn discard(parent: &TargetDir, id: u64) -> io::Result<()> {
-        let name = part_name(id);
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-        match open_at(parent.fd(), &name, flags, Mode::empty()) {
-            Ok(fd) => lock(&fd)?,
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-        remove_beneath(parent, OsStr::new(&name))
     }
 
     /// The file system's number, and the directory's in it.
@@ -258,29 +242,12 @@ fn sweep(dir: &TargetDir, path: &SafePath, is_wanted: &dyn Fn(&SafePath) -> bool
     Ok(())
 }
 
-/// A directory that is held, whatever its path is by now.
-fn held(dir: &TargetDir) -> PathBuf {
-    Path::new("/proc/self/fd").join(dir.fd().as_raw_fd().to_string())
-}
-
-/// Deletes what has this name in a directory, with all that is in it; links in it are not followed.
-fn remove_beneath(dir: &TargetDir, name: &OsStr) -> io::Result<()> {
-    let is_dir = match rustix::fs::statat(dir.fd(), name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => FileType::from_raw_mode(stat.st_mode) == FileType::Directory,
-        Err(Errno::NOENT) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    if !is_dir {
-        return Ok(rustix::fs::unlinkat(dir.fd(), name, AtFlags::empty())?);
-    }
-    std::fs::remove_dir_all(held(dir).join(name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Target;
     use super::*;
     use std::os::unix::fs::{MetadataExt as _, symlink};
+    use std::path::Path;
 
     fn open(root: &Path) -> Arc<TargetDir> {
         let target = Target { root: root.into(), path: SafePath::parse(b"x").unwrap() };
@@ -324,11 +291,11 @@ mod tests {
         let error = stage.write(&path("out/x"), b"x", PLAIN).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(Errno::XDEV.raw_os_error()));
         assert!(stage.file(&path("out"), 0).unwrap().is_none());
-        let busy = Stage::discard(&parent, 1).unwrap_err();
+        let busy = discard(&parent, 1).unwrap_err();
         assert_eq!(busy.kind(), io::ErrorKind::ResourceBusy);
         drop(stage);
-        Stage::discard(&parent, 1).unwrap();
-        Stage::discard(&parent, 1).unwrap();
+        discard(&parent, 1).unwrap();
+        discard(&parent, 1).unwrap();
         assert_eq!(std::fs::read_dir(tmp.path()).unwrap().count(), 0);
         assert!(outside.path().join("precious").exists());
     }

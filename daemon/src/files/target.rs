@@ -155,11 +155,11 @@ impl TargetDir {
         Ok(fd.into())
     }
 
-    /// A file that was made before; `None` where it is not there.
+    /// A file that was made before; `None` where it is not there, or something else is.
     pub(super) fn reopen(&self, name: &str) -> io::Result<Option<File>> {
         match open_at(&self.fd, name, OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK, Mode::empty()) {
             Ok(fd) => Ok(Some(fd.into())),
-            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOENT | Errno::ISDIR | Errno::LOOP) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
