@@ -165,6 +165,10 @@ impl Source for Peer {
         Some(Peer { client: self.client.clone(), way, path, spare: Arc::default() })
     }
 
+    fn is_checked(&self) -> bool {
+        true
+    }
+
     async fn manifest(&self) -> Result<Option<Opened<PeerBody>>, Failed> {
         self.ask_file(&format!("/.netkit/v1/manifest/{}", self.path), &Ask::Whole).await.map(Some)
     }

@@ -32,6 +32,11 @@ pub(super) trait Source: Send + Sync + 'static {
         None
     }
 
+    /// Whether nothing of this kind of source counts without a manifest.
+    fn is_checked(&self) -> bool {
+        false
+    }
+
     /// Asks for the file's manifest; `None` where this kind of source has none.
     ///
     /// # Errors

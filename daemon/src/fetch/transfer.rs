@@ -38,15 +38,17 @@ impl Task {
         content: Content,
     ) -> Result<Content, Break> {
         let missing = content.about.size.map(|size| (size, content.missing(size)));
-        if missing.as_ref().is_some_and(|(_, missing)| missing.is_empty()) {
+        let is_there = missing.as_ref().is_some_and(|(_, missing)| missing.is_empty());
+        // That its blocks are what a manifest said is not enough: they must combine to the hash that this ends with.
+        if is_there && (content.about.complete.is_some() || !source.is_checked()) {
             return Ok(content);
         }
         let ask = match (missing, &content.about.validator) {
-            (Some((size, missing)), Some(validator)) if content.ledger().bytes() > 0 => match missing.first()
-            {
-                Some(range) => Ask::Part { range: range.clone(), size, validator: Some(validator.clone()) },
-                None => Ask::Whole,
-            },
+            (Some((size, missing)), Some(validator)) if content.ledger().bytes() > 0 => {
+                // Of what is all there a byte tells whether it is still the same.
+                let range = missing.first().cloned().unwrap_or_else(|| size.saturating_sub(1)..size);
+                Ask::Part { range, size, validator: Some(validator.clone()) }
+            }
             _ => Ask::Whole,
         };
         // What is said of the file goes before what is said of its manifest.

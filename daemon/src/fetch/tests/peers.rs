@@ -166,6 +166,8 @@ async fn a_manifest_that_lies_is_believed_in_nothing() {
     let full = manifest_of(&content);
     let mut wrong_value = full.clone();
     wrong_value[8 + 40] ^= 1;
+    let mut wrong_hash = full.clone();
+    *wrong_hash.last_mut().unwrap() ^= 1;
     let mut wrong_size = full.clone();
     wrong_size[7] ^= 1;
     let of_another = manifest_of(&sample(3 * BLOCK - 1));
@@ -174,6 +176,7 @@ async fn a_manifest_that_lies_is_believed_in_nothing() {
     let too_short = full[..full.len() - 1].to_vec();
     for (what, manifest, kind) in [
         ("a value", wrong_value, Kind::Corrupt),
+        ("the hash", wrong_hash, Kind::Corrupt),
         ("the size", wrong_size, Kind::Changed),
         ("another size", of_another, Kind::Changed),
         ("a huge size", huge, Kind::Corrupt),
@@ -191,10 +194,46 @@ async fn a_manifest_that_lies_is_believed_in_nothing() {
         }))
         .await;
         let mut rig = Rig::new();
-        let failed = rig.failed(&server).await;
-        assert_eq!((failed.failure.kind, failed.retry), (kind, Retry::Later), "{what}: {failed:?}");
-        assert!(!rig.dir.path().join("d/f").exists());
+        // However much of it was there before.
+        for _ in 0..3 {
+            let failed = rig.failed(&server).await;
+            assert_eq!((failed.failure.kind, failed.retry), (kind, Retry::Later), "{what}: {failed:?}");
+            assert!(!rig.dir.path().join("d/f").exists());
+        }
     }
+}
+
+#[tokio::test]
+async fn what_is_all_there_counts_once_the_manifest_came_to_its_end() {
+    let content = sample(3 * BLOCK);
+    let (sent, lies, gate) = (content.clone(), Arc::new(AtomicBool::new(true)), Arc::new(Notify::new()));
+    let (is_lie, go) = (Arc::clone(&lies), Arc::clone(&gate));
+    let server = Server::start(behaves(move |request| {
+        if !request.is_manifest() || !is_lie.load(Ordering::Relaxed) {
+            return honest(request, &sent);
+        }
+        let Answer { head, .. } = honest(request, &sent);
+        let mut values = manifest_of(&sent);
+        let mut hash = values.split_off(8 + 3 * 32);
+        hash[0] ^= 1;
+        Answer { head, steps: vec![Step::Send(values), Step::Wait(Arc::clone(&go)), Step::Send(hash)] }
+    }))
+    .await;
+    let mut rig = Rig::new();
+    for _ in 0..2 {
+        let _control = rig.start(&server).await;
+        while rig.noted_blocks() != [0, 1, 2] {
+            assert!(rig.report().await.is_none());
+        }
+        gate.notify_one();
+        let End::Failed(failed) = rig.end().await else {
+            panic!("the hash at the end is not that of the values")
+        };
+        assert_eq!(failed.failure.kind, Kind::Corrupt);
+    }
+    lies.store(false, Ordering::Relaxed);
+    assert!(rig.fetched(&server).await == content);
+    assert_eq!(server.asked_file().pop().unwrap().range, Some(3 * BLOCK - 1..u64::MAX), "nothing came twice");
 }
 
 #[tokio::test]
