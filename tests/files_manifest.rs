@@ -244,3 +244,33 @@ fn a_hash_names_the_files_that_the_caller_may_see() {
     alice.tell("peers.block", &bob.id());
     assert_eq!(as_bob.http(files, &private, &[]).status, 403);
 }
+
+#[test]
+fn of_shares_that_overlap_each_shows_what_the_other_one_was_hashed_for() {
+    let dir = directory();
+    std::fs::create_dir_all(dir.path().join("sub/deep")).unwrap();
+    std::fs::write(dir.path().join("sub/deep/f"), "shared twice").unwrap();
+    std::fs::write(dir.path().join("f"), "hidden").unwrap();
+    let shares = share("all", dir.path(), "access = \"trusted\"")
+        + &share("sub", &dir.path().join("sub"), "access = \"public\"");
+    let (alice, bob) = (box_of(builder_with("alice", &shares)), box_of(builder("bob")));
+    befriend(&bob, &alice);
+    let (files, as_bob) = (alice.files(), Caller::of(&bob));
+    let blob = |content: &str| format!("GET /.netkit/v1/blob/{}", crate::harness::blake3(content.as_bytes()));
+    for (path, content) in [("all/sub/deep/f", "shared twice"), ("all/f", "hidden")] {
+        eventually("it is known", || {
+            as_bob.http(files, &format!("GET /.netkit/v1/manifest/{path}"), &[]);
+            Some(()).filter(|()| as_bob.http(files, &blob(content), &[]).status == 200)
+        });
+    }
+    assert_eq!(http(files, &blob("shared twice"), &[]).body, b"shared twice");
+    assert_eq!(http(files, &blob("hidden"), &[]).status, 404);
+    // Known for the one share, and then the only one left.
+    alice.edit_config("access = \"trusted\"", "access = []");
+    alice.ctl(&["rpc", "node.reload"]).expect(0);
+    eventually("all is closed to bob", || {
+        Some(()).filter(|()| as_bob.http(files, "GET /all/f", &[]).status == 404)
+    });
+    assert_eq!(as_bob.http(files, &blob("shared twice"), &[]).body, b"shared twice");
+    assert_eq!(as_bob.http(files, &blob("hidden"), &[]).status, 404);
+}

@@ -147,7 +147,7 @@ pub const READ_BYTES: usize = 256 << 10;
 pub const READ_FILES: usize = 1000;
 /// Bytes of what shared files hash to that are kept: 2 TiB of large files, or a quarter of a million small ones.
 pub const MANIFEST_BYTES: u64 = 64 << 20;
-/// Files of one content that are looked at for one that may be seen and is unchanged.
+/// Files of one content in one share that are looked at for one that is unchanged.
 pub const HOLDERS: u32 = 64;
 /// How long an idempotency key is remembered.
 pub const KEY_AGE: Duration = Duration::from_secs(30 * 24 * 3600);

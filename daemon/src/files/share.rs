@@ -4,6 +4,7 @@ use super::root::{self, Opened};
 use netkit_proto::path::SafePath;
 use rustix::fs::ResolveFlags;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,6 +35,14 @@ pub struct Share {
 }
 
 impl Share {
+    /// The absolute path of what is beneath the share; of the share itself with a slash at its end.
+    #[must_use]
+    pub fn place_of(&self, path: &SafePath) -> Vec<u8> {
+        let root: PathBuf = self.path.components().collect(); // without slashes and dots that say nothing
+        let root = root.as_os_str().as_bytes();
+        [root.strip_suffix(b"/").unwrap_or(root), b"/", path.as_bytes()].concat()
+    }
+
     /// Opens what is beneath the share; files that the share hides do not exist. Blocks.
     ///
     /// # Errors
@@ -138,6 +147,19 @@ mod tests {
         assert!(share.open(&secret).is_ok(), "the configuration's links are its writer's own");
         share.configured = false;
         assert_eq!(share.open(&secret).map_err(|e| e.kind()).err(), Some(io::ErrorKind::NotFound));
+    }
+
+    #[test]
+    fn what_is_in_two_shares_has_one_place() {
+        let place = |root: &str, path: &str| {
+            let path =
+                if path.is_empty() { SafePath::root() } else { SafePath::parse(path.as_bytes()).unwrap() };
+            String::from_utf8(share(root.as_ref(), false).place_of(&path)).unwrap()
+        };
+        for (root, path) in [("/", "srv/a/f"), ("/srv", "a/f"), ("/srv/a/", "f"), ("/srv//./a", "f")] {
+            assert_eq!(place(root, path), "/srv/a/f");
+        }
+        assert_eq!([place("/", ""), place("/srv/", "")], ["/", "/srv/"]);
     }
 
     #[test]

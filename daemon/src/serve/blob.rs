@@ -4,6 +4,7 @@
 use super::site::Site;
 use crate::files::{OpenFile, Opened, Share};
 use crate::hub::content::{ContentReport, Sought, file_key};
+use crate::store::Seen;
 use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::path::SafePath;
 use std::sync::Arc;
@@ -15,13 +16,18 @@ pub(super) async fn find(
     shares: Vec<Arc<Share>>,
     hash: BlockHash,
 ) -> Option<(Arc<Share>, SafePath, OpenFile)> {
-    let holders = site.reader.holders(hash).await;
+    let seen = shares.iter().map(|share| {
+        let prefix = share.place_of(&SafePath::root());
+        Seen { prefix, dot_files: share.dot_files }
+    });
+    // What may not be seen is not looked at: not even the time that it takes tells whether it is there.
+    let holders = site.reader.holders(hash, seen.collect()).await;
     let holders =
         holders.inspect_err(|error| tracing::debug!(%error, "what is known of files can't be read"));
     let holders = holders.ok().filter(|holders| !holders.is_empty())?;
     let look = move || {
         holders.into_iter().find_map(|holder| {
-            let share = shares.iter().find(|share| share.name == holder.share)?;
+            let share = shares.get(holder.within)?;
             let path = SafePath::parse(&holder.path).ok()?;
             match share.open(&path) {
                 Ok(Opened::File(file)) if file_key(&file.stamp) == holder.file => {

@@ -109,7 +109,7 @@ impl Hashings {
     pub(super) async fn follow(
         self: &Arc<Hashings>,
         site: &Arc<Site>,
-        (share, path): (&str, &[u8]),
+        path: Vec<u8>,
         file: OpenFile,
         permit: &Arc<Permit>,
     ) -> Follower {
@@ -117,10 +117,15 @@ impl Hashings {
         if let Some(progress) = lock(&self.running).get(&key) {
             return progress.follow();
         }
-        if let Some((root, blocks)) = site.reader.manifest(key).await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "what is known of files can't be read");
-            None
-        }) {
+        if let Some((root, blocks, is_here)) = known(site, key, &path).await {
+            if !is_here {
+                // It is elsewhere, too: whoever sees only this place is to find it.
+                let (site, blocks, permit) = (Arc::clone(site), blocks.clone(), Arc::clone(permit));
+                tokio::spawn(async move {
+                    keep(&site, ManifestRow { file: key, path, root, blocks }).await;
+                    drop(permit);
+                });
+            }
             return Progress::new(State::Done(root), blocks).follow();
         }
         let (follower, begun) = self.begin(key);
@@ -129,13 +134,13 @@ impl Hashings {
         };
         let is_settled = is_settled(&file.stamp, SystemTime::now());
         let (hashings, site) = (Arc::clone(self), Arc::clone(site));
-        let (share, path, permit) = (share.to_owned(), path.to_owned(), Arc::clone(permit));
+        let permit = Arc::clone(permit);
         tokio::spawn(async move {
             let hashed = hashings.hash(key, &progress, file, Arc::clone(&permit)).await;
             let state = hashed.as_ref().map_or(State::Failed, |(root, _)| State::Done(*root));
             progress.state.send_replace(state);
             if let Some((root, blocks)) = hashed.filter(|_| is_settled) {
-                keep(&site, ManifestRow { file: key, share, path, root, blocks }).await;
+                keep(&site, ManifestRow { file: key, path, root, blocks }).await;
             }
             hashings.forget(key, &progress);
             drop(permit);
@@ -202,6 +207,14 @@ impl Hashings {
             running.remove(&key);
         }
     }
+}
+
+/// What is known of a file, and whether it is known to be at this place.
+async fn known(site: &Site, key: FileKey, path: &[u8]) -> Option<(BlockHash, Vec<BlockHash>, bool)> {
+    site.reader.manifest(key, path.to_owned()).await.unwrap_or_else(|error| {
+        tracing::debug!(%error, "what is known of files can't be read");
+        None
+    })
 }
 
 /// Has what a file hashes to kept.

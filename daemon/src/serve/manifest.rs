@@ -49,8 +49,7 @@ pub(super) async fn respond(
         return Ok(pages::built(response, Body::empty()));
     }
     let permit = Arc::new(site.manifests.take(caller.from).ok_or(TOO_MANY)?);
-    let place = (share.name.as_str(), path.as_bytes());
-    let follower = site.hashings.follow(site, place, file, &permit).await;
+    let follower = site.hashings.follow(site, share.place_of(path), file, &permit).await;
     let (pieces, sending) = mpsc::channel(2);
     tokio::spawn(send(pieces, follower, size, permit));
     Ok(pages::built(response, Body::Archive(sending, file::counting(site, reset))))

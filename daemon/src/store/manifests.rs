@@ -1,5 +1,7 @@
-//! The table of what shared files hash to, as long as they are as they were then. What was hashed last stays, up to a
-//! number of bytes: each row has the sum of all that were there before it, so that what is too much is found by an index.
+//! The table of what shared files hash to, as long as they are as they were then, with where they are: whoever sees a
+//! directory above that finds them by their hash, through whichever share. Of a file that is at several places each that was
+//! asked for has a row. What was hashed last stays, up to a number of bytes: each row has the sum of all that were there
+//! before it, so that what is too much is found by an index.
 
 use crate::limits;
 use netkit_proto::files::manifest::BlockHash;
@@ -25,9 +27,7 @@ pub struct FileKey {
 pub struct ManifestRow {
     /// Which file.
     pub file: FileKey,
-    /// The share that it was seen in.
-    pub share: String,
-    /// Where it was in that.
+    /// Where it is: an absolute path.
     pub path: Vec<u8>,
     /// The hash of the whole.
     pub root: BlockHash,
@@ -35,14 +35,23 @@ pub struct ManifestRow {
     pub blocks: Vec<BlockHash>,
 }
 
+/// A directory that somebody sees, with what is beneath.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its absolute path, with a slash at its end.
+    pub prefix: Vec<u8>,
+    /// Names that start with a dot, too.
+    pub dot_files: bool,
+}
+
 /// A file that has some content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     /// Which file.
     pub file: FileKey,
-    /// The share that it was seen in.
-    pub share: String,
-    /// Where it was in that.
+    /// Which of the directories that were asked for it is beneath.
+    pub within: usize,
+    /// Where it is in that.
     pub path: Vec<u8>,
 }
 
@@ -51,15 +60,16 @@ const OVERHEAD: usize = 256;
 
 pub(super) fn keep(db: &Connection, row: &ManifestRow) -> Result<()> {
     let FileKey { device, inode, size, modified, changed } = row.file;
-    db.prepare_cached("DELETE FROM manifests WHERE device = ?1 AND inode = ?2")?
-        .execute(params![device.cast_signed(), inode.cast_signed()])?;
-    let sql = "SELECT total + ?1 + length(CAST(share AS BLOB)) + length(path) + length(blocks) FROM manifests \
-               ORDER BY total DESC LIMIT 1";
+    let sql = "DELETE FROM manifests WHERE device = ?1 AND inode = ?2 \
+               AND (path = ?3 OR size <> ?4 OR modified <> ?5 OR changed <> ?6)";
+    let values = params![device.cast_signed(), inode.cast_signed(), row.path, size, modified, changed];
+    db.prepare_cached(sql)?.execute(values)?;
+    let sql = "SELECT total + ?1 + length(path) + length(blocks) FROM manifests ORDER BY total DESC LIMIT 1";
     let total = db.prepare_cached(sql)?.query_row([OVERHEAD], |row| row.get::<_, u64>(0)).optional()?;
     let total = total.unwrap_or(0);
     let blocks = row.blocks.as_flattened();
-    let sql = "INSERT INTO manifests (device, inode, size, modified, changed, total, root, share, path, blocks) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    let sql = "INSERT INTO manifests (device, inode, size, modified, changed, total, root, path, blocks) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     db.prepare_cached(sql)?.execute(params![
         device.cast_signed(),
         inode.cast_signed(),
@@ -68,11 +78,10 @@ pub(super) fn keep(db: &Connection, row: &ManifestRow) -> Result<()> {
         changed,
         total,
         row.root,
-        row.share,
         row.path,
         blocks
     ])?;
-    let end = total + (OVERHEAD + row.share.len() + row.path.len() + blocks.len()) as u64;
+    let end = total + (OVERHEAD + row.path.len() + blocks.len()) as u64;
     let sql = "DELETE FROM manifests WHERE total < ?1";
     db.prepare_cached(sql)?.execute([end.saturating_sub(limits::MANIFEST_BYTES)])?;
     Ok(())
@@ -96,7 +105,7 @@ const IS_FILE: &str = "device = ?1 AND inode = ?2 AND size = ?3 AND modified = ?
 
 /// What each of these files hashes to, where that is known.
 pub(super) fn roots(db: &Connection, files: &[FileKey]) -> Result<Vec<Option<BlockHash>>> {
-    let mut statement = db.prepare_cached(&format!("SELECT root FROM manifests WHERE {IS_FILE}"))?;
+    let mut statement = db.prepare_cached(&format!("SELECT root FROM manifests WHERE {IS_FILE} LIMIT 1"))?;
     let mut root = |file: &FileKey| {
         let values = params![
             file.device.cast_signed(),
@@ -110,25 +119,50 @@ pub(super) fn roots(db: &Connection, files: &[FileKey]) -> Result<Vec<Option<Blo
     files.iter().map(&mut root).collect()
 }
 
-/// The hash of a file and those of its blocks, where they are known.
-pub(super) fn manifest(db: &Connection, file: &FileKey) -> Result<Option<(BlockHash, Vec<BlockHash>)>> {
-    let mut statement = db.prepare_cached(&format!("SELECT root, blocks FROM manifests WHERE {IS_FILE}"))?;
-    let values =
-        params![file.device.cast_signed(), file.inode.cast_signed(), file.size, file.modified, file.changed];
-    let read = |row: &Row<'_>| {
-        let blocks = row.get_ref(1)?.as_blob()?;
-        Ok((hash_of(row, 0)?, blocks.as_chunks().0.to_vec()))
+/// The hash of a file and those of its blocks, where they are known, and whether it is known to be at this place.
+pub(super) fn manifest(
+    db: &Connection,
+    file: &FileKey,
+    path: &[u8],
+) -> Result<Option<(BlockHash, Vec<BlockHash>, bool)>> {
+    let read = |place: &str, is_here: bool| {
+        let sql = format!("SELECT root, blocks FROM manifests WHERE {IS_FILE} AND {place} LIMIT 1");
+        let FileKey { device, inode, size, modified, changed } = file;
+        let values = params![device.cast_signed(), inode.cast_signed(), size, modified, changed, path];
+        let read = |row: &Row<'_>| {
+            let blocks = row.get_ref(1)?.as_blob()?;
+            Ok((hash_of(row, 0)?, blocks.as_chunks().0.to_vec(), is_here))
+        };
+        db.prepare_cached(&sql)?.query_row(values, read).optional()
     };
-    statement.query_row(values, read).optional()
+    match read("path = ?6", true)? {
+        None => read("path <> ?6", false),
+        found => Ok(found),
+    }
 }
 
-/// Files that had this content when they were hashed, those hashed last first.
-pub(super) fn holders(db: &Connection, root: &BlockHash) -> Result<Vec<Holder>> {
-    let sql = "SELECT device, inode, size, modified, changed, share, path FROM manifests WHERE root = ?1 \
-               ORDER BY total DESC LIMIT ?2";
+/// Files that had this content when they were hashed and are beneath one of these directories. Others are not come across:
+/// how long it takes tells nothing of them.
+pub(super) fn holders(db: &Connection, root: &BlockHash, seen: &[Seen]) -> Result<Vec<Holder>> {
+    let sql = "SELECT device, inode, size, modified, changed, path FROM manifests \
+               WHERE root = ?1 AND path > ?2 AND path < ?3 AND (?4 OR instr(substr(path, ?5), x'2f2e') = 0) LIMIT ?6";
     let mut statement = db.prepare_cached(sql)?;
-    let holder = |row: &Row<'_>| Ok(Holder { file: key_of(row)?, share: row.get(5)?, path: row.get(6)? });
-    statement.query_map(params![root, limits::HOLDERS], holder)?.collect()
+    let mut holders = Vec::new();
+    for (within, Seen { prefix, dot_files }) in seen.iter().enumerate() {
+        let Some((_, directory)) = prefix.split_last() else { continue };
+        let end = [directory, b"0"].concat(); // what comes after the slash
+        let holder = |row: &Row<'_>| {
+            let path = row.get_ref(5)?.as_blob()?;
+            Ok(Holder {
+                file: key_of(row)?,
+                within,
+                path: path.get(prefix.len()..).unwrap_or_default().into(),
+            })
+        };
+        let values = params![root, prefix, end, dot_files, prefix.len(), limits::HOLDERS];
+        holders.extend(statement.query_map(values, holder)?.collect::<Result<Vec<_>>>()?);
+    }
+    Ok(holders)
 }
 
 #[cfg(test)]
@@ -139,11 +173,14 @@ mod tests {
     fn row(inode: u64, blocks: usize) -> ManifestRow {
         ManifestRow {
             file: FileKey { device: u64::MAX, inode, size: 7, modified: -1, changed: i64::MAX },
-            share: "s".into(),
-            path: b"a/\xff".to_vec(),
+            path: b"/s/a/\xff".to_vec(),
             root: [inode as u8; 32],
             blocks: (0..blocks).map(|n| [n as u8; 32]).collect(),
         }
+    }
+
+    fn seen(prefix: &str) -> Seen {
+        Seen { prefix: prefix.into(), dot_files: false }
     }
 
     #[test]
@@ -153,20 +190,49 @@ mod tests {
         let (one, two) = (row(1, 0), row(u64::MAX, 3));
         keep(&db, &one).unwrap();
         keep(&db, &two).unwrap();
-        assert_eq!(manifest(&db, &two.file).unwrap(), Some((two.root, two.blocks.clone())));
+        assert_eq!(manifest(&db, &two.file, &two.path).unwrap(), Some((two.root, two.blocks.clone(), true)));
+        assert_eq!(manifest(&db, &two.file, b"/x").unwrap(), Some((two.root, two.blocks.clone(), false)));
         let changed = FileKey { size: 8, ..one.file };
         let other = row(5, 0).file;
         assert_eq!(
             roots(&db, &[one.file, changed, other, two.file]).unwrap(),
             [Some(one.root), None, None, Some(two.root)]
         );
-        let holder = Holder { file: one.file, share: "s".into(), path: b"a/\xff".to_vec() };
-        assert_eq!(holders(&db, &one.root).unwrap(), [holder]);
-        assert_eq!(holders(&db, &[9; 32]).unwrap(), []);
+        let holder = Holder { file: one.file, within: 0, path: b"a/\xff".to_vec() };
+        assert_eq!(holders(&db, &one.root, &[seen("/s/")]).unwrap(), [holder]);
+        assert_eq!(holders(&db, &[9; 32], &[seen("/s/")]).unwrap(), []);
         // Changed and hashed again: the file has one manifest.
         keep(&db, &ManifestRow { file: changed, root: [9; 32], ..one.clone() }).unwrap();
         assert_eq!(roots(&db, &[one.file, changed]).unwrap(), [None, Some([9; 32])]);
-        assert_eq!(holders(&db, &one.root).unwrap(), []);
+        assert_eq!(holders(&db, &one.root, &[seen("/s/")]).unwrap(), []);
+    }
+
+    #[test]
+    fn a_file_is_found_beneath_whatever_is_seen_however_many_others_there_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = schema::open_writer(&dir.path().join("db")).unwrap();
+        let at = |inode, path: &str| ManifestRow { path: path.into(), root: [7; 32], ..row(inode, 0) };
+        for n in 0..3 * u64::from(limits::HOLDERS) {
+            keep(&db, &at(n, &format!("/hidden/{n}"))).unwrap();
+            keep(&db, &at(1000 + n, &format!("/srv/.dot/{n}"))).unwrap();
+        }
+        for (inode, path) in [(2001, "/srv/a/f"), (2002, "/srv0"), (2003, "/srv"), (2001, "/other/f")] {
+            keep(&db, &at(inode, path)).unwrap();
+        }
+        let found = |prefixes: &[&str]| -> Vec<(usize, String)> {
+            let seen: Vec<Seen> = prefixes.iter().map(|prefix| seen(prefix)).collect();
+            let holders = holders(&db, &[7; 32], &seen).unwrap();
+            let shown = |holder: Holder| (holder.within, String::from_utf8(holder.path).unwrap());
+            holders.into_iter().map(shown).collect()
+        };
+        assert_eq!(found(&["/nope/", "/srv/"]), [(1, "a/f".into())]);
+        // Through each of two that overlap, and at each place that it was asked for.
+        let everywhere = [(0, "f".into()), (1, "a/f".into()), (2, "f".into())];
+        assert_eq!(found(&["/srv/a/", "/srv/", "/other/"]), everywhere);
+        assert_eq!(found(&["/"]).len(), limits::HOLDERS as usize);
+        assert_eq!(found(&[]), []);
+        let dots = [Seen { dot_files: true, ..seen("/srv/") }];
+        assert_eq!(holders(&db, &[7; 32], &dots).unwrap().len(), limits::HOLDERS as usize);
     }
 
     #[test]
@@ -177,7 +243,8 @@ mod tests {
         for inode in 1..=6 {
             keep(&db, &row(inode, quarter)).unwrap();
         }
-        let kept: Vec<u64> = (1..=6).filter(|n| manifest(&db, &row(*n, 0).file).unwrap().is_some()).collect();
+        let kept: Vec<u64> =
+            (1..=6).filter(|n| manifest(&db, &row(*n, 0).file, b"").unwrap().is_some()).collect();
         assert_eq!(kept, [4, 5, 6]);
         let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
         assert!(count("SELECT sum(length(blocks)) FROM manifests") <= limits::MANIFEST_BYTES);

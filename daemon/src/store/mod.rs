@@ -21,7 +21,7 @@ mod writer;
 
 pub use downloads::DownloadRow;
 pub use log::LogStats;
-pub use manifests::{FileKey, Holder, ManifestRow};
+pub use manifests::{FileKey, Holder, ManifestRow, Seen};
 pub use outbox::Outgoing;
 pub use parts::{BlockRow, Held, PartRow, StageRow, StagedFile};
 pub use peers::{HostRow, Letter, LoadedPeers, PeerRow};

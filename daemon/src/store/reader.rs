@@ -1,7 +1,7 @@
 //! The reader thread: reads pages of the log, and what files hash to, over a connection of its own, so that a long search
 //! never delays a commit. One read looks at a bounded number of rows; callers ask again from where it stopped.
 
-use super::manifests::{self, FileKey, Holder};
+use super::manifests::{self, FileKey, Holder, Seen};
 use super::{Entry, StoreError};
 use crate::limits;
 use netkit_proto::files::manifest::BlockHash;
@@ -68,14 +68,14 @@ impl Gap {
 /// Where an answer goes.
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
-/// What a file hashes to: the whole, and its blocks where there are several.
-type Hashes = (BlockHash, Vec<BlockHash>);
+/// What a file hashes to: the whole, and its blocks where there are several; and whether it is known to be at that place.
+type Hashes = (BlockHash, Vec<BlockHash>, bool);
 
 enum Question {
     Page(PageRequest, Answer<Page>),
     Roots(Vec<FileKey>, Answer<Vec<Option<BlockHash>>>),
-    Manifest(FileKey, Answer<Option<Hashes>>),
-    Holders(BlockHash, Answer<Vec<Holder>>),
+    Manifest(FileKey, Vec<u8>, Answer<Option<Hashes>>),
+    Holders(BlockHash, Vec<Seen>, Answer<Vec<Holder>>),
 }
 
 /// The reader's clonable front. Each call waits while too many others read.
@@ -105,20 +105,20 @@ impl Reader {
         Ok(roots)
     }
 
-    /// What a file and its blocks hash to, where that is known.
+    /// What a file, which is at this place, and its blocks hash to, where that is known.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn manifest(&self, file: FileKey) -> Result<Option<Hashes>, StoreError> {
-        self.ask(|answer| Question::Manifest(file, answer)).await
+    pub async fn manifest(&self, file: FileKey, path: Vec<u8>) -> Result<Option<Hashes>, StoreError> {
+        self.ask(|answer| Question::Manifest(file, path, answer)).await
     }
 
-    /// Files that had this content when they were hashed, those hashed last first.
+    /// Files that had this content when they were hashed, beneath these directories.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn holders(&self, root: BlockHash) -> Result<Vec<Holder>, StoreError> {
-        self.ask(|answer| Question::Holders(root, answer)).await
+    pub async fn holders(&self, root: BlockHash, seen: Vec<Seen>) -> Result<Vec<Holder>, StoreError> {
+        self.ask(|answer| Question::Holders(root, seen, answer)).await
     }
 
     async fn ask<T>(&self, question: impl FnOnce(Answer<T>) -> Question) -> Result<T, StoreError> {
@@ -137,8 +137,12 @@ pub(super) fn start(db: Connection) -> Result<Reader, StoreError> {
                 match question {
                     Question::Page(request, answer) => tell(answer, || read(&db, &request)),
                     Question::Roots(files, answer) => tell(answer, || manifests::roots(&db, &files)),
-                    Question::Manifest(file, answer) => tell(answer, || manifests::manifest(&db, &file)),
-                    Question::Holders(root, answer) => tell(answer, || manifests::holders(&db, &root)),
+                    Question::Manifest(file, path, answer) => {
+                        tell(answer, || manifests::manifest(&db, &file, &path));
+                    }
+                    Question::Holders(root, seen, answer) => {
+                        tell(answer, || manifests::holders(&db, &root, &seen));
+                    }
                 }
             }
         })

@@ -245,6 +245,26 @@ const MIGRATIONS: &[M<'_>] = &[
     ) WITHOUT ROWID;
     ",
     ),
+    M::up(
+        "
+    -- What shared files hash to, at each place that they are at: see store::manifests. It is hashed anew.
+    DROP TABLE manifests;
+    CREATE TABLE manifests (
+        device INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        modified INTEGER NOT NULL,
+        changed INTEGER NOT NULL,
+        total INTEGER NOT NULL,
+        root BLOB NOT NULL,
+        path BLOB NOT NULL,
+        blocks BLOB NOT NULL,
+        UNIQUE (device, inode, path)
+    );
+    CREATE INDEX manifests_by_root ON manifests (root, path);
+    CREATE INDEX manifests_by_total ON manifests (total);
+    ",
+    ),
 ];
 
 /// Opens the database for the writer, made and brought up to date where needed.
