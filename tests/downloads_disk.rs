@@ -1,8 +1,8 @@
 //! Downloads onto disks that fill, into directories that close, and while clocks jump.
 
 use crate::harness::{
-    Downloader, File, MIB, NodeBuilder, Reply, Running, Source, assert_same, bytes, command, has_program,
-    is_root, may_skip,
+    Downloader, File, MIB, Node, NodeBuilder, Reply, Running, Source, assert_same, bytes, command,
+    has_program, is_root, may_skip,
 };
 use rustix::process::Signal;
 use serde_json::json;
@@ -49,7 +49,7 @@ impl SmallDisk {
     }
 }
 
-fn not_root(test: &str) -> bool {
+pub fn not_root(test: &str) -> bool {
     may_skip(is_root(), test, "root, to mount a small file system and to become another user")
 }
 
@@ -158,23 +158,26 @@ fn a_disk_that_fills_meanwhile_is_noticed() {
     assert_same(&std::fs::read(disk.path("f")).unwrap(), &content, "after a full disk");
 }
 
-/// A box whose netkitd is nobody: root may write everywhere.
-fn nobodys() -> Downloader {
+/// A box whose netkitd is nobody: root may read and write everything.
+pub fn as_nobody(builder: NodeBuilder) -> Node {
     const NOBODY: u32 = 65534;
     let become_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
     // Where it was built may be closed to others: it runs from the box's directory.
     let script = "shift && exec \"$(dirname \"$2\")/netkitd\" \"$@\"";
-    let mut node =
-        NodeBuilder::default().wrapper(&[&become_nobody[..], &["sh", "-c", script, "sh"]].concat()).prepare();
+    let mut node = builder.wrapper(&[&become_nobody[..], &["sh", "-c", script, "sh"]].concat()).prepare();
     std::fs::copy(env!("CARGO_BIN_EXE_netkitd"), node.path("netkitd")).unwrap();
     for name in ["", "netkitd.toml"] {
         chown(node.path(name), Some(NOBODY), Some(NOBODY)).unwrap();
     }
     node.start();
-    Downloader::on(node)
+    node
 }
 
-fn set_mode(path: &Path, mode: u32) {
+fn nobodys() -> Downloader {
+    Downloader::on(as_nobody(NodeBuilder::default()))
+}
+
+pub fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 

@@ -1,11 +1,13 @@
 //! Directories and patterns of other boxes: all that is in them, each file checked, under one name when it is complete.
 
+use crate::downloads_disk::{as_nobody, not_root, set_mode};
 use crate::files::{directory, share};
 use crate::harness::pair::{befriend, box_of, builder, builder_with};
-use crate::harness::{Downloader, MIB, Node, assert_same, bytes};
+use crate::harness::{Downloader, MIB, Node, assert_same, bytes, connect};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -177,4 +179,46 @@ fn what_is_gone_at_the_source_does_not_stay_and_what_was_cancelled_goes() {
     downloader.tell("cancel", other);
     assert_eq!(downloader.names(), ["d"]);
     assert_same(&downloader.read("d/199"), &bytes(199, 100_000), "it is as before");
+}
+
+#[test]
+fn what_the_peer_can_not_read_is_named_and_nothing_seems_whole() {
+    if not_root("what_the_peer_can_not_read_is_named_and_nothing_seems_whole") {
+        return;
+    }
+    let dir = directory();
+    set_mode(dir.path(), 0o755);
+    std::fs::create_dir_all(dir.path().join("d/closed")).unwrap();
+    for name in ["d/a", "d/b", "d/closed/x", "d/z.iso"] {
+        std::fs::write(dir.path().join(name), name).unwrap();
+    }
+    let share = share("pub", dir.path(), "access = \"public\"");
+    let bob = as_nobody(builder_with("bob", &share));
+    bob.keep_port();
+    let alice = box_of(builder("alice"));
+    befriend(&alice, &bob);
+    let mut alice = Downloader::on(alice);
+    for (closed, is_dir) in [("d/b", false), ("d/closed", true)] {
+        let path = dir.path().join(closed);
+        set_mode(&path, 0);
+        let name = closed.strip_prefix("d/").unwrap();
+        let id = alice.add("bob:pub/d/");
+        let failed = alice.failed(id, "refused");
+        let message = failed["error"]["message"].as_str().unwrap();
+        assert!(message.contains("bob") && message.contains(name), "{failed}");
+        // What is asked for and can be read comes.
+        let id = alice.add("bob:pub/d/*.iso");
+        alice.done(id);
+        // Whoever has no netkit has the rest, and is told that it is not all.
+        let mut stream = connect(bob.files());
+        stream.write_all(b"GET /pub/d/?tar HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        assert!(!answer.ends_with(b"0\r\n\r\n"), "no last chunk");
+        let has = |name: &str| answer.windows(name.len()).any(|window| window == name.as_bytes());
+        assert!(has("d/z.iso") && has("d/a") && !has(closed), "the rest comes");
+        set_mode(&path, if is_dir { 0o755 } else { 0o644 });
+        alice.tell("retry", failed["id"].as_u64().unwrap());
+        alice.done(failed["id"].as_u64().unwrap());
+    }
 }

@@ -227,8 +227,6 @@ pub const LINGER: Duration = Duration::from_secs(2);
 pub const LISTINGS: usize = 32;
 /// Bytes of names in a listing that is sent, each there a few times over.
 pub const LISTING_BYTES: usize = 256 << 10;
-/// The largest file that has a manifest: that has 32 MiB.
-pub const MANIFEST_FILE: u64 = 1 << 40;
 /// Manifests that are made or sent at once.
 pub const MANIFESTS: usize = 16;
 /// Blocks that are hashed for them at once: two keep the cores of most boxes busy, and the disks that one waits for.
@@ -249,6 +247,8 @@ pub const ARCHIVE_LISTING: usize = 200_000;
 pub const ARCHIVE_SMALL: u64 = 1 << 20;
 /// Entries that are told of all that is beneath a directory: some 200 MB of JSON.
 pub const TREE: u64 = 1_000_000;
+/// The least time between two log lines on what netkitd may not read of what is shared: any client can cause them.
+pub const UNREADABLE_TOLD: Duration = Duration::from_secs(60);
 /// Directories within directories that an archive follows.
 pub const ARCHIVE_DEPTH: usize = 64;
 

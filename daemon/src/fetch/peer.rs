@@ -11,10 +11,12 @@ use bytes::Bytes;
 use hyper::header::{ACCEPT_ENCODING, IF_RANGE, RANGE};
 use hyper::{Request, StatusCode};
 use netkit_proto::files::listing::percent_encoded;
-use netkit_proto::files::manifest::BlockHash;
+use netkit_proto::files::manifest::{BlockHash, LARGEST};
 use netkit_proto::ids::PeerId;
 use netkit_proto::path::SafePath;
 use netkit_proto::rpc::code::Kind;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// See the module.
@@ -137,6 +139,14 @@ impl Peer {
             _ => failed,
         }
     }
+}
+
+/// More than a file of a peer may have; `what` is that file.
+pub(super) fn too_large(what: impl fmt::Display) -> Failed {
+    let tebibytes = LARGEST >> 40;
+    let why = format!("{what} has more than {tebibytes} TiB, which boxes do not fetch from each other");
+    Failed::new(Kind::TooLarge, why)
+        .hint("get it by its http:// address, where the share is public; or split it there")
 }
 
 fn request(path: &str, ask: &Ask, host: &str) -> Request<String> {

@@ -4,8 +4,9 @@ use super::root::{Kind, Stamp, kind_of};
 use super::share::Share;
 use netkit_proto::files::listing::{EntryKind, ListEntry};
 use netkit_proto::path::SafePath;
-use rustix::fs::{AtFlags, Dir, statat};
+use rustix::fs::{Access, AtFlags, Dir, accessat, statat};
 use rustix::io::Errno;
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -22,6 +23,8 @@ pub struct DirEntry {
     pub is_executable: bool,
     /// It is a link to what the rest says.
     pub is_link: bool,
+    /// netkitd may read it; of a directory, and what is in it.
+    pub is_readable: bool,
 }
 
 impl From<Kind> for EntryKind {
@@ -82,10 +85,20 @@ pub fn list(
             },
         };
         let is_executable = stat.st_mode & 0o100 != 0;
-        entries.push(DirEntry { name: name.to_vec(), kind, stamp, is_executable, is_link });
+        let is_readable = is_link || is_readable(&at, entry.file_name(), kind);
+        entries.push(DirEntry { name: name.to_vec(), kind, stamp, is_executable, is_link, is_readable });
     }
     entries.sort_by(|a, b| (a.kind == Kind::File, &a.name).cmp(&(b.kind == Kind::File, &b.name)));
     Ok((entries, truncated))
+}
+
+/// Whether netkitd's rights are enough. Where the system does not tell, opening it will.
+fn is_readable(at: &OwnedFd, name: &CStr, kind: Kind) -> bool {
+    let access = match kind {
+        Kind::File => Access::READ_OK,
+        Kind::Dir => Access::READ_OK | Access::EXEC_OK,
+    };
+    !matches!(accessat(at, name, access, AtFlags::EACCESS | AtFlags::SYMLINK_NOFOLLOW), Err(Errno::ACCESS))
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ impl Place {
 /// What a walk comes to.
 #[derive(Debug)]
 pub enum Step {
-    /// This entry, at this path in the share.
+    /// This entry, at this path in the share. Of a directory that can't be read nothing follows.
     Entry(SafePath, DirEntry),
     /// A directory of which not all is shown: it has too many entries, or lies too deep.
     LeftOut,
@@ -78,13 +78,13 @@ impl Walk {
         let directory = match self.share.open(&path) {
             Ok(Opened::Dir(directory)) => directory,
             Ok(Opened::File(_)) => return Ok(None),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None), // gone, or it may not be read
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None), // it is gone since
             Err(error) => return Err(error),
         };
         let (entries, is_truncated) = list(&self.share, &path, directory, limits::ARCHIVE_LISTING)?;
         let mut places = Vec::with_capacity(entries.len());
         for entry in entries.into_iter().filter(|entry| !entry.is_link) {
-            if entry.kind == Kind::Dir {
+            if entry.kind == Kind::Dir && entry.is_readable {
                 places.push(Place::Inside(entry.name.clone()));
             }
             places.push(Place::Entry(entry));

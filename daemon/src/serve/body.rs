@@ -21,6 +21,8 @@ pub(super) enum Body {
     File(FileStream, Counting),
     /// An archive while it is made; `None` is its end, without which it is none.
     Archive(mpsc::Receiver<io::Result<Option<Bytes>>>, Counting),
+    /// What such an archive breaks off with that lacks something at its end.
+    Lacking(Option<io::Error>),
 }
 
 /// Counts what is handed over, and makes an end in the middle a reset.
@@ -81,6 +83,7 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let (piece, counting) = match &mut *self {
             Body::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Body::Lacking(error) => return Poll::Ready(error.take().map(Err)),
             Body::File(stream, counting) => {
                 let piece = ready!(stream.poll_next(cx));
                 // Nobody asks on when the length that was promised is reached.
@@ -94,6 +97,16 @@ impl HttpBody for Body {
             Body::Archive(pieces, counting) => {
                 let broken = || Err(io::Error::other("the archive was not finished"));
                 let piece = ready!(pieces.poll_recv(cx)).unwrap_or_else(broken).transpose();
+                if let Some(Err(error)) = &piece
+                    && error.kind() == io::ErrorKind::PermissionDenied
+                {
+                    tracing::debug!(%error, "an archive lacks something");
+                    *self = Body::Lacking(piece.and_then(Result::err));
+                    // What came before is to arrive: it is sent while this waits. That the last chunk is missing tells
+                    // that it is not all; a reset would take the rest away.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 counting.counters.served.fetch_add(u64::from(piece.is_none()), Relaxed);
                 (piece, counting)
             }
@@ -115,7 +128,7 @@ impl HttpBody for Body {
         match self {
             Body::Whole(bytes) => bytes.is_none(),
             Body::File(stream, _) => stream.left() == 0,
-            Body::Archive(..) => false,
+            Body::Archive(..) | Body::Lacking(_) => false,
         }
     }
 
@@ -123,7 +136,7 @@ impl HttpBody for Body {
         match self {
             Body::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Body::File(stream, _) => SizeHint::with_exact(stream.left()),
-            Body::Archive(..) => SizeHint::default(),
+            Body::Archive(..) | Body::Lacking(_) => SizeHint::default(),
         }
     }
 }

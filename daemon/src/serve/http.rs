@@ -4,6 +4,7 @@ use super::body::Body;
 use super::caller::Caller;
 use super::site::Site;
 use super::stream::Reset;
+use super::unreadable::Unreadable;
 use super::{blob, file, manifest, pages, tar, target, tree};
 use crate::files::{DirEntry, Opened, Share, list};
 use crate::hub::content::file_key;
@@ -178,13 +179,15 @@ async fn respond(
             let small = match target.form {
                 Form::Tree if is_head => return Ok(pages::tree(Body::empty())),
                 Form::Tree => {
-                    let body = tree::body(site.reader.clone(), permit, share, path, counting);
+                    let unreadable = Unreadable::new(&site.unreadable);
+                    let body = tree::body(site.reader.clone(), permit, (share, path), unreadable, counting);
                     return Ok(pages::tree(body));
                 }
                 Form::Small(small) => Some(small),
                 Form::Listing | Form::Archive => None,
             };
-            Ok(tar::respond(permit, share, path, small, counting, is_head))
+            let unreadable = Unreadable::new(&site.unreadable);
+            Ok(tar::respond(permit, (share, path), small, unreadable, counting, is_head))
         }
     }
 }

@@ -11,11 +11,10 @@ use super::permits::Permit;
 use super::site::Site;
 use super::stream::Reset;
 use crate::files::{OpenFile, Share};
-use crate::limits;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode, header};
-use netkit_proto::files::manifest::{CONTENT_TYPE, encoded_head, encoded_len};
+use netkit_proto::files::manifest::{CONTENT_TYPE, LARGEST, encoded_head, encoded_len};
 use netkit_proto::path::SafePath;
 use std::io;
 use std::sync::Arc;
@@ -31,7 +30,7 @@ pub(super) async fn respond(
     file: OpenFile,
 ) -> Result<Response<Body>, Refusal> {
     let size = file.stamp.size;
-    if size > limits::MANIFEST_FILE {
+    if size > LARGEST {
         let why = "a file of more than 1 TiB has no manifest";
         return Err(Refusal(StatusCode::UNPROCESSABLE_ENTITY, why));
     }

@@ -23,6 +23,7 @@ mod target;
 mod tls;
 mod tree;
 mod turns;
+mod unreadable;
 
 pub use listener::FilePort;
 pub use site::Ends;

@@ -3,6 +3,7 @@
 use super::hashing::Hashings;
 use super::permits::{Permits, Silent};
 use super::tls::Tls;
+use super::unreadable::Told;
 use crate::config::Config;
 use crate::files::{Buffers, Shares};
 use crate::hub::content::{ContentReport, Sought};
@@ -47,6 +48,7 @@ pub(super) struct Site {
     pub hashings: Arc<Hashings>,
     pub counters: Arc<FileCounters>,
     pub buffers: Arc<Buffers>,
+    pub unreadable: Arc<Told>,
     pub archives: Arc<Permits>,
     pub listings: Arc<Permits>,
     pub manifests: Arc<Permits>,
@@ -71,6 +73,7 @@ impl Site {
             hashings: Arc::default(),
             counters: ends.counters,
             buffers: Arc::default(),
+            unreadable: Arc::default(),
             archives: Arc::new(Permits::new(limits::ARCHIVES)),
             listings: Arc::new(Permits::new(limits::LISTINGS)),
             manifests: Arc::new(Permits::new(limits::MANIFESTS)),

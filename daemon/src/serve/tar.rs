@@ -1,11 +1,13 @@
 //! A directory as a tar archive, made while it is sent: all of it, or the small files in it, each with its hash. Links are
-//! left out; what changes while it is read breaks the archive off.
+//! left out; what changes while it is read breaks the archive off. What can't be read is passed over, and then the archive
+//! gets no end: whoever unpacks it has the rest, and is told that it is not all.
 
 use super::body::{Body, Counting};
 use super::pages;
 use super::permits::Permit;
 use super::pieces::{self, Pieces};
 use super::target::Small;
+use super::unreadable::Unreadable;
 use crate::files::{Kind, OpenFile, Opened, Share, Step, Walk, list};
 use crate::limits;
 use hyper::Response;
@@ -13,7 +15,7 @@ use hyper::header;
 use netkit_proto::files::manifest::to_hex;
 use netkit_proto::path::SafePath;
 use std::ffi::OsStr;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,9 +29,9 @@ const HASH: &str = "NETKIT.blake3";
 /// An archive of `path`.
 pub(super) fn respond(
     permit: Permit,
-    share: Arc<Share>,
-    path: SafePath,
+    (share, path): (Arc<Share>, SafePath),
     small: Option<Small>,
+    mut unreadable: Unreadable,
     counting: Counting,
     only_head: bool,
 ) -> Response<Body> {
@@ -43,8 +45,12 @@ pub(super) fn respond(
     let body = pieces::written(permit, counting, move |pieces| {
         let mut archive = Builder::new(pieces);
         match small {
-            Some(small) => add_small(&mut archive, share, path, small)?,
-            None => add_directory(&mut archive, &share, &path, name.as_bytes(), 0)?,
+            Some(small) => add_small(&mut archive, &share, path, small, &mut unreadable)?,
+            None => add_directory(&mut archive, &share, &path, name.as_bytes(), &mut unreadable)?,
+        }
+        if let Err(error) = unreadable.end(&share) {
+            archive.get_mut().flush()?;
+            return Err(error);
         }
         archive.into_inner().map(|_| ())
     });
@@ -55,20 +61,25 @@ pub(super) fn respond(
 /// the nanosecond, which only records of pax have room for.
 fn add_small(
     archive: &mut Builder<&mut Pieces>,
-    share: Arc<Share>,
+    share: &Arc<Share>,
     path: SafePath,
     Small { most, after }: Small,
+    unreadable: &mut Unreadable,
 ) -> io::Result<()> {
-    let mut walk = Walk::new(Arc::clone(&share), path, after)?;
+    let mut walk = Walk::new(Arc::clone(share), path, after)?;
     while let Some(step) = walk.next() {
         let (path, entry) = match step? {
             Step::Entry(path, entry) => (path, entry),
             Step::LeftOut => return Err(io::Error::other("more than an archive is made of")),
         };
+        if !entry.is_readable {
+            unreadable.note(&path);
+            continue;
+        }
         if entry.kind != Kind::File || entry.stamp.size > most {
             continue;
         }
-        let Some(file) = open_file(&share, &path)?.filter(|file| file.stamp.size <= most) else { continue };
+        let Some(file) = open_file(share, &path)?.filter(|file| file.stamp.size <= most) else { continue };
         let (stamp, mode) = (file.stamp, mode(file.is_executable));
         let mut content = Vec::with_capacity(usize::try_from(stamp.size).unwrap_or(0));
         file.into_reader().read_to_end(&mut content)?;
@@ -112,9 +123,9 @@ fn add_directory(
     share: &Share,
     path: &SafePath,
     inside: &[u8],
-    depth: usize,
+    unreadable: &mut Unreadable,
 ) -> io::Result<()> {
-    if depth == limits::ARCHIVE_DEPTH {
+    if inside.split(|byte| *byte == b'/').count() > limits::ARCHIVE_DEPTH {
         return Err(io::Error::other("directories within directories beyond all measure"));
     }
     let Opened::Dir(directory) = share.open(path)? else { return Ok(()) };
@@ -127,9 +138,13 @@ fn add_directory(
     for entry in entries.iter().filter(|entry| !entry.is_link) {
         let path = path.join(&entry.name).map_err(io::Error::other)?;
         let inside = [inside, b"/", &entry.name].concat();
+        if !entry.is_readable {
+            unreadable.note(&path);
+            continue;
+        }
         if entry.kind == Kind::Dir {
-            match add_directory(archive, share, &path, &inside, depth + 1) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {} // it is gone since, or may not be read
+            match add_directory(archive, share, &path, &inside, unreadable) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {} // it is gone since
                 added => added?,
             }
             continue;

@@ -1,8 +1,10 @@
-//! All that is beneath a directory, as lines of JSON: for whoever fetches it, and goes on fetching it later.
+//! All that is beneath a directory, as lines of JSON: for whoever fetches it, and goes on fetching it later. What can't be
+//! read is told as that.
 
 use super::body::{Body, Counting};
 use super::permits::Permit;
 use super::pieces::{self, Pieces};
+use super::unreadable::Unreadable;
 use crate::files::{DirEntry, Kind, Share, Step, Walk};
 use crate::hub::content::file_key;
 use crate::limits;
@@ -21,13 +23,13 @@ pub(super) const CONTENT_TYPE: &str = "application/x-ndjson";
 pub(super) fn body(
     reader: Reader,
     permit: Permit,
-    share: Arc<Share>,
-    path: SafePath,
+    (share, path): (Arc<Share>, SafePath),
+    mut unreadable: Unreadable,
     counting: Counting,
 ) -> Body {
     let runtime = Handle::current();
     pieces::written(permit, counting, move |pieces| {
-        let mut walk = Walk::new(share, path, Vec::new())?;
+        let mut walk = Walk::new(Arc::clone(&share), path, Vec::new())?;
         let mut end = TreeEnd { end: true, entries: 0, truncated: false };
         let mut some = Vec::with_capacity(limits::READ_FILES);
         while let Some(step) = walk.next() {
@@ -39,6 +41,9 @@ pub(super) fn body(
                 }
                 Step::Entry(path, entry) => {
                     end.entries += 1;
+                    if !entry.is_readable {
+                        unreadable.note(&path);
+                    }
                     some.push((walk.relative(&path).to_vec(), entry));
                 }
             }
@@ -48,6 +53,7 @@ pub(super) fn body(
             }
         }
         write(&mut some, &reader, &runtime, pieces)?;
+        let _ = unreadable.end(&share); // each line says it
         writeln!(pieces, "{}", TreeLine::End(end).to_json())
     })
 }
@@ -66,6 +72,7 @@ fn write(
         let line = TreeEntry {
             size: is_file.then_some(entry.stamp.size),
             modified: Some(entry.stamp.modified_at()),
+            unreadable: !entry.is_readable,
             executable: is_file && entry.is_executable,
             blake3: root.filter(|_| is_file).map(|root| to_hex(&root)),
             ..TreeEntry::new(&path, entry.kind.into())

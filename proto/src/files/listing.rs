@@ -127,6 +127,9 @@ pub struct TreeEntry {
     /// It is a file that its owner may run.
     #[serde(default)]
     pub executable: bool,
+    /// It can't be read there: it, or what is in it, can't be had.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unreadable: bool,
     /// What a file hashes to, where that is known: 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blake3: Option<String>,
@@ -145,6 +148,7 @@ impl TreeEntry {
             size: None,
             modified: None,
             executable: false,
+            unreadable: false,
             blake3: None,
         }
     }

@@ -17,6 +17,8 @@ pub(super) struct Entry {
     pub size: u64,
     pub modified: Option<Timestamp>,
     pub is_executable: bool,
+    /// The peer can't read it.
+    pub is_unreadable: bool,
 }
 
 /// Makes entries of the bytes of a listing.
@@ -77,7 +79,7 @@ impl Listing {
                 }
                 let entry = checked(&entry).ok_or_else(|| {
                     // Escaped: what people are shown must not act on their terminals.
-                    not_believed(whom, &format!("{:?} is no path in a directory", entry.path))
+                    not_believed(whom, &format!("{:?} can't be in a directory", entry.path))
                 })?;
                 if entry.path.components().count() > limits::ARCHIVE_DEPTH {
                     return Err(not_believed(whom, "a path is too deep"));
@@ -113,10 +115,11 @@ fn checked(entry: &TreeEntry) -> Option<Entry> {
     let is_dir = entry.kind == EntryKind::Dir;
     let size = match entry.size {
         _ if is_dir => 0,
-        Some(size) if size <= netkit_proto::files::manifest::LARGEST => size,
-        _ => return None,
+        Some(size) if i64::try_from(size).is_ok() => size,
+        _ => return None, // no file system has such
     };
-    Some(Entry { path, is_dir, size, modified: entry.modified, is_executable: entry.executable })
+    let (modified, is_executable, is_unreadable) = (entry.modified, entry.executable, entry.unreadable);
+    Some(Entry { path, is_dir, size, modified, is_executable, is_unreadable })
 }
 
 fn not_believed(whom: &str, why: &str) -> Failed {

@@ -9,7 +9,7 @@ mod stage;
 
 use super::content::Content;
 use super::disk;
-use super::peer::Peer;
+use super::peer::{self, Peer};
 use super::source::Source as _;
 use super::task::{Break, Name, Task};
 use crate::files::{Attributes, Naming, PartFile, Stage, set};
@@ -17,7 +17,7 @@ use crate::hub::orders::{Done, Failed, Progress, Report, StageRow, StagedFile};
 use crate::limits;
 use listing::Entry;
 use netkit_proto::files::listing::percent_encoded;
-use netkit_proto::files::manifest::{BlockHash, to_hex};
+use netkit_proto::files::manifest::{BlockHash, LARGEST, to_hex};
 use netkit_proto::files::source::{Source, Wanted};
 use netkit_proto::path::SafePath;
 use netkit_proto::rpc::code::Kind;
@@ -113,6 +113,7 @@ impl Task {
                 .hint(format_args!("netkitctl ls {}: shows what is there", self.whom()))
                 .into());
         }
+        self.check(&entries)?;
         let arranged = Arc::clone(&entries);
         let begun = self.blocking(move |task| stage::begin(task, &arranged)).await?;
         let Beginning { stage, row, done, lost } = begun;
@@ -131,6 +132,25 @@ impl Task {
         self.note(&mut tree, 0, true).await;
         fetched?;
         self.complete_tree(tree).await
+    }
+
+    /// Fails where not all of it can be had: what is left out would not be missed.
+    fn check(&self, entries: &[Entry]) -> Result<(), Failed> {
+        if let Some(huge) = entries.iter().find(|entry| entry.size > LARGEST) {
+            let path = String::from_utf8_lossy(huge.path.as_bytes());
+            return Err(peer::too_large(format_args!("{path:?} in that directory of {}", self.whom())));
+        }
+        let mut unreadable = entries.iter().filter(|entry| entry.is_unreadable);
+        let Some(first) = unreadable.next() else { return Ok(()) };
+        let (whom, path) = (self.whom(), String::from_utf8_lossy(first.path.as_bytes()));
+        let more = match unreadable.count() {
+            0 => String::new(),
+            more => format!(", and {more} more of it"),
+        };
+        let why = format!("{whom} can't read {path:?} in that directory{more}");
+        Err(Failed::new(Kind::Refused, why).hint(format_args!(
+            "its netkitd's user must be able to, there; then netkitctl queue retry. Or get the rest one by one"
+        )))
     }
 
     /// Fetches what is missing.

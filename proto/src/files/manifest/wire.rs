@@ -8,8 +8,9 @@ use super::{BLOCK, BlockHash, BlockHasher, blocks, root};
 /// The content type of an answer.
 pub const CONTENT_TYPE: &str = "application/vnd.netkit.manifest";
 
-/// The largest file that has a manifest, in bytes: what ext4 holds with blocks of 4 KiB. Its manifest has 512 MiB.
-pub const LARGEST: u64 = 1 << 44;
+/// The largest file that has a manifest, in bytes, and that a box fetches from another one. Its manifest has 32 MiB, which
+/// both sides hold in memory.
+pub const LARGEST: u64 = 1 << 40;
 
 const SIZE: usize = size_of::<u64>();
 const HASH: usize = size_of::<BlockHash>();
