@@ -30,11 +30,14 @@ fn a_share_is_added_and_removed_live_and_outlives_a_restart() {
     let json = node.ctl(&["share", "list", "--json"]).expect(0).json().remove(0);
     assert_eq!(json["shares"][0]["access"], "trusted");
     node.ctl(&["share", "remove", "isos"]).expect(0);
-    node.ctl(&["share", "add", "isos", &path, "--with", "bob", "--with", "alice"]).expect(0);
+    let nobody = node.ctl(&["share", "add", "isos", &path, "--with", "bob"]).expect(4);
+    assert!(nobody.stderr.contains("bob") && nobody.stderr.contains("peers"), "{nobody:?}");
+    let [one, two] = ["a", "b"].map(|letter| letter.repeat(51) + "a");
+    node.ctl(&["share", "add", "isos", &path, "--with", &one, "--with", &two]).expect(0);
     node.kill();
     node.start();
     let json = node.ctl(&["share", "--json"]).expect(0).json().remove(0);
-    assert_eq!(json["shares"][0]["access"], serde_json::json!(["bob", "alice"]));
+    assert_eq!(json["shares"][0]["access"], serde_json::json!([one, two]));
 }
 
 #[test]

@@ -76,3 +76,33 @@ fn ls_tells_that_a_peer_is_away() {
     let away = bob.ctl(&["ls", "alice:"]);
     assert!(away.code() != 0 && away.stderr.contains("alice"), "{away:?}");
 }
+
+#[test]
+fn a_share_for_a_peer_is_for_that_box_whatever_it_is_called() {
+    let dir = directory();
+    std::fs::write(dir.path().join("f"), "x").unwrap();
+    let path = dir.path().display().to_string();
+    let (alice, mut bob) = (box_of(builder("alice")), box_of(builder("bob")));
+    // Whoever only calls itself so is not meant.
+    bob.add(&alice);
+    let stranger = alice.ctl(&["share", "add", "s", &path, "--with", "bob"]).expect(4);
+    assert!(stranger.stderr.contains("nobody here knows"), "{stranger:?}");
+    alice.tell("peers.trust", &bob.id());
+    alice.ctl(&["share", "add", "s", &path, "--with", "bob"]).expect(0);
+    let json = alice.ctl(&["share", "--json"]).expect(0).json().remove(0);
+    assert_eq!(json["shares"][0]["access"], serde_json::json!([bob.id()]));
+    assert!(alice.ctl(&["share"]).expect(0).stdout.contains(" bob~"));
+    assert_eq!(names(&listed(&bob, "alice:s")), ["f"]);
+    // He is called otherwise, and another one bob.
+    bob.stop();
+    bob.edit_config("name = \"bob\"", "name = \"robert\"");
+    bob.start();
+    bob.wait_linked(&alice);
+    alice.wait_peer(&bob.id(), "it is renamed", |peer| peer["name"] == "robert");
+    let other = box_of(builder("bob"));
+    other.add(&alice);
+    alice.tell("peers.trust", &other.id());
+    alice.wait_peer(&other.id(), "it is trusted", |peer| peer["trust"] == "trusted");
+    assert_eq!(names(&listed(&bob, "alice:s")), ["f"]);
+    other.ctl(&["ls", "alice:s"]).expect(4);
+}

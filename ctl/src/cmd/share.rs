@@ -4,8 +4,11 @@ use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Out, escape_line};
 use clap::Subcommand;
+use netkit_proto::ids::PeerId;
 use netkit_proto::name::ShareName;
-use netkit_proto::rpc::call::{Call, Share, ShareAccess, SharesAdd, SharesList, SharesRemove};
+use netkit_proto::rpc::call::{
+    Call, Peer, PeersList, Share, ShareAccess, SharesAdd, SharesList, SharesRemove,
+};
 use std::path::PathBuf;
 
 /// Show, add or remove the directories that this box shares
@@ -37,7 +40,8 @@ enum What {
         /// Anyone may see it [default: trusted peers]
         #[arg(long, conflicts_with = "with")]
         public: bool,
-        /// Only this trusted peer may see it; can be given several times
+        /// Only this peer may see it, if it is trusted; can be given several times. A name is looked up now: the share is for
+        /// that box, whatever it is called later
         #[arg(long, value_name = "PEER")]
         with: Vec<String>,
         /// Names that start with a dot are shown, too
@@ -83,18 +87,33 @@ fn list(context: &Context) -> Outcome {
         let answer = client.call_raw(SharesList::METHOD, &SharesList {})?;
         out.json(answer.get())?;
     } else {
-        for share in client.call(&SharesList {})?.shares {
-            out.line(&escape_line(&row(&share)))?;
+        let shares = client.call(&SharesList {})?.shares;
+        let is_by_peer = |share: &Share| matches!(share.access, ShareAccess::Peers(_));
+        let peers = match shares.iter().any(is_by_peer) {
+            true => client.call(&PeersList {})?.peers,
+            false => Vec::new(),
+        };
+        for share in shares {
+            out.line(&escape_line(&row(&share, &peers)))?;
         }
     }
     out.flush()
 }
 
-fn row(share: &Share) -> String {
+/// A peer as it is called now, with the start of its id; as the share names it where that is no peer's id.
+fn called(text: &str, peers: &[Peer]) -> String {
+    let id = text.parse::<PeerId>().ok();
+    let peer = peers.iter().find(|peer| Some(peer.id) == id);
+    peer.map_or_else(|| text.to_owned(), |peer| format!("{}~{}", peer.name, peer.id.short()))
+}
+
+fn row(share: &Share, peers: &[Peer]) -> String {
     let access = match &share.access {
         ShareAccess::Public => "public".to_owned(),
         ShareAccess::Trusted => "trusted".to_owned(),
-        ShareAccess::Peers(peers) => peers.join(","),
+        ShareAccess::Peers(named) => {
+            named.iter().map(|text| called(text, peers)).collect::<Vec<_>>().join(",")
+        }
     };
     let dots = if share.dot_files { "  with dot files" } else { "" };
     let fixed = if share.configured { "  (configured)" } else { "" };

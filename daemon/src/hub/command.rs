@@ -4,6 +4,7 @@ use super::commit::Then;
 use super::handle::{Command, Queued, Reply, Route};
 use super::orders::{Failed, ListPeer, Order};
 use super::{Hub, answer, now};
+use crate::files::Access;
 use crate::store::{Op, StoreError};
 use netkit_proto::rpc::code::Error;
 
@@ -47,8 +48,13 @@ impl Hub {
             Command::CursorList(uid, reply) => {
                 self.submit_one(Op::CursorList(uid), Then::CursorsListed(uid, reply))?;
             }
-            Command::ShareAdd(share, reply) => {
-                if let Some((op, reply)) = granted(self.shares.on_add(&share), reply) {
+            Command::ShareAdd(mut share, reply) => {
+                let resolved = match &mut share.access {
+                    Access::Peers(peers) => self.peers.audience(peers).map(|ids| *peers = ids),
+                    Access::Public | Access::Trusted => Ok(()),
+                };
+                let op = resolved.and_then(|()| self.shares.on_add(&share));
+                if let Some((op, reply)) = granted(op, reply) {
                     self.submit_one(op, Then::ShareAdded(share, reply))?;
                 }
             }

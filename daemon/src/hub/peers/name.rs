@@ -72,6 +72,27 @@ impl Peers {
         }
     }
 
+    /// The peers that a share is for, as ids: who takes a name later, or is renamed, changes nothing. A whole id may be of a
+    /// peer that was never seen; a name must be of one that somebody here knows, since a stranger may call itself anything.
+    ///
+    /// # Errors
+    /// As [`Peers::find`].
+    pub(in crate::hub) fn audience(&self, texts: &[String]) -> Result<Vec<String>, Error> {
+        let id = |text: &String| {
+            if let Ok(id) = text.parse::<PeerId>() {
+                return Ok(id.to_string());
+            }
+            let id = self.find(text)?;
+            if self.peers.get(&id).is_some_and(is_known) {
+                return Ok(id.to_string());
+            }
+            let why = format!("nobody here knows a peer that is called {text}");
+            Err(Error::new(Kind::NotFound, why)
+                .hint("netkitctl peers trust makes it known; or give its whole id, as netkitctl peers show me prints it there"))
+        };
+        texts.iter().map(id).collect()
+    }
+
     /// Whom a name means, and the start of an id where one is given.
     ///
     /// # Errors

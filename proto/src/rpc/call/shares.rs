@@ -12,7 +12,7 @@ pub enum ShareAccess {
     Public,
     /// Trusted peers.
     Trusted,
-    /// These of them, by local name or id.
+    /// These of them, by id; in a share of the configuration also by name.
     #[serde(untagged)]
     Peers(Vec<String>),
 }
@@ -50,7 +50,7 @@ super::plain_data! {
         name: ShareName,
         /// A directory, from the root.
         path: String,
-        /// Who may see it; default: trusted peers.
+        /// Who may see it; default: trusted peers. A name is that of a peer that is known here, and kept as its id.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         access: Option<ShareAccess>,
         /// Whether names that start with a dot are shown.
