@@ -90,12 +90,13 @@ fn a_directory_comes_with_all_that_is_in_it() {
     let size: usize = expected.values().flatten().map(|(content, ..)| content.len()).sum();
     assert_eq!((&shown["bytes"], &shown["verified"]), (&json!(size), &json!(true)), "{shown}");
     assert_eq!(shown["sources"], json!([{"name": "bob", "id": bob.id(), "bytes": size}]));
-    // Again: beside it, and by name not at all.
-    let again = downloader.add("bob:pub/d/");
+    // Again, though nobody said that it is a directory: beside it, and by name not at all.
+    let again = downloader.add("bob:pub/d");
     assert_eq!(downloader.done(again)["blake3"], shown["blake3"]);
     assert_eq!(downloader.names(), ["d", "d (1)"]);
     let taken = downloader.add_with("bob:pub/d/", json!({"output": "d"}));
-    downloader.failed(taken, "exists");
+    let hint = downloader.failed(taken, "exists")["error"]["hint"].as_str().unwrap().to_owned();
+    assert!(hint.contains("never a directory"), "{hint}");
     let whole = downloader.add_with("bob:pub/", json!({"output": "all/"}));
     downloader.done(whole);
     assert!(tree(&downloader.path("all/pub/d")) == expected);

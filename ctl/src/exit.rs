@@ -93,6 +93,7 @@ pub(crate) fn exit_of(kind: Kind) -> Exit {
         Kind::Denied | Kind::Refused | Kind::Permission | Kind::Tls => Exit::Refused,
         Kind::Checksum | Kind::Corrupt => Exit::Unverified,
         Kind::NoSpace => Exit::NoSpace,
+        Kind::Away => Exit::Unfinished,
         // What was typed is not what netkitd takes: a destination that is none, an unknown method.
         Kind::InvalidParams | Kind::MethodNotFound => Exit::Usage,
         Kind::ParseError

@@ -92,12 +92,16 @@ impl Client {
     async fn connect_to(&self, address: SocketAddr, way: &Way) -> Result<Channel, Failed> {
         let whom = &way.label;
         let place = format!("{whom} at {address}");
-        let stream = TcpStream::connect(address).await.map_err(|error| net::unreachable(&place, &error))?;
+        let unreachable = |error: &io::Error| {
+            net::unreachable(&place, error)
+                .hint("does netkitd run there, and does a firewall let its file port be reached (TCP 7891)?")
+        };
+        let stream = TcpStream::connect(address).await.map_err(|error| unreachable(&error))?;
         let not_proved = |why: &dyn fmt::Display| {
             Failed::passing(Kind::Tls, format_args!("{place} could not prove who it is: {why}"))
                 .hint("is another service there, or an older netkitd?")
         };
-        stream.set_nodelay(true).map_err(|error| net::unreachable(&place, &error))?;
+        stream.set_nodelay(true).map_err(|error| unreachable(&error))?;
         let name = ServerName::try_from(tls::SERVER_NAME).map_err(|why| not_proved(&why))?;
         let stream = TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await;
         let stream = stream.map_err(|why| not_proved(&why))?;

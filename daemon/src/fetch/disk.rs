@@ -57,7 +57,7 @@ pub(super) fn failed(path: &Path, error: &io::Error) -> Failed {
 /// The name belongs to another file.
 pub(super) fn taken(path: &dyn std::fmt::Display) -> Failed {
     Failed::new(Kind::Exists, format_args!("{path} exists already, or is being fetched"))
-        .hint("take another name (-o), or --force to replace the file")
+        .hint("take another name (-o); --force replaces a file, never a directory")
 }
 
 /// Fails where the disk has no room for `needed` bytes besides those that are to stay free.

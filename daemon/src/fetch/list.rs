@@ -17,10 +17,10 @@ use tokio::time::timeout;
 
 /// Asks, and answers whoever waits.
 pub(super) async fn answer(engine: Arc<Engine>, list: ListPeer) {
-    let ListPeer { way, path, mut reply } = list;
+    let ListPeer { way, path, is_linked, mut reply } = list;
     let listed = async {
         let _turn = engine.listings.acquire().await;
-        timeout(limits::LIST_PEER, ask(&engine, &way, &path)).await.unwrap_or_else(|_| {
+        timeout(limits::LIST_PEER, ask(&engine, &way, &path, is_linked)).await.unwrap_or_else(|_| {
             let (whom, seconds) = (&way.label, limits::LIST_PEER.as_secs());
             Err(Failed::new(Kind::Timeout, format_args!("{whom} did not list it within {seconds} s")))
         })
@@ -34,8 +34,9 @@ pub(super) async fn answer(engine: Arc<Engine>, list: ListPeer) {
     }
 }
 
-async fn ask(engine: &Engine, way: &Way, path: &SafePath) -> Result<Listing, Failed> {
-    let mut channel = engine.peers.connect(way).await?;
+async fn ask(engine: &Engine, way: &Way, path: &SafePath, is_linked: bool) -> Result<Listing, Failed> {
+    let channel = engine.peers.connect(way).await;
+    let mut channel = channel.map_err(|failed| if is_linked { failed } else { away(way, &failed) })?;
     let components: Vec<String> = path.components().map(percent_encoded).collect();
     let target = format!("/{}", components.join("/"));
     let directory = if path.is_root() { target.clone() } else { format!("{target}/") };
@@ -59,6 +60,13 @@ async fn ask(engine: &Engine, way: &Way, path: &SafePath) -> Result<Listing, Fai
         }
         status => Err(refused(way, status)),
     }
+}
+
+/// It is not linked, and not where it was last either.
+fn away(way: &Way, failed: &Failed) -> Failed {
+    let (whom, why) = (&way.label, &failed.failure.message);
+    let failed = Failed::new(Kind::Away, format_args!("{whom} is not there at present: {why}"));
+    failed.hint(format_args!("netkitctl peers wait {whom} waits until it is linked"))
 }
 
 fn timestamp(time: SystemTime) -> Timestamp {

@@ -28,6 +28,8 @@ pub(super) struct Peer {
     path: String,
     /// Connections that wait for another request.
     spare: Arc<Spare>,
+    /// It said that this is a directory.
+    is_directory: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +52,16 @@ impl Peer {
     /// A file at a peer: its share, and the path in that.
     pub(super) fn new(client: Client, way: Way, path: &SafePath) -> Peer {
         let components: Vec<String> = path.components().map(percent_encoded).collect();
-        Peer { client, way, path: components.join("/"), spare: Arc::default() }
+        Peer::at(client, way, components.join("/"), Arc::default())
+    }
+
+    fn at(client: Client, way: Way, path: String, spare: Arc<Spare>) -> Peer {
+        Peer { client, way, path, spare, is_directory: AtomicBool::new(false) }
+    }
+
+    /// Whether it turned out to be a directory, which was asked for as a file.
+    pub(super) fn is_directory(&self) -> bool {
+        self.is_directory.load(Ordering::Relaxed)
     }
 
     /// Asks for something; a connection that was kept may have ended meanwhile, and then a new one is asked.
@@ -111,7 +122,7 @@ impl Peer {
     pub(super) fn within(&self, path: &SafePath) -> Peer {
         let components: Vec<String> = path.components().map(percent_encoded).collect();
         let path = format!("{}/{}", self.path, components.join("/"));
-        Peer { client: self.client.clone(), way: self.way.clone(), path, spare: Arc::clone(&self.spare) }
+        Peer::at(self.client.clone(), self.way.clone(), path, Arc::clone(&self.spare))
     }
 
     /// What a refusal means where a peer says it.
@@ -124,9 +135,13 @@ impl Peer {
                     "check share and path; a share may be for peers that {whom} trusts: netkitctl peers trust, there"
                 ))
             }
+            StatusCode::FORBIDDEN => Failed::new(Kind::Refused, format_args!("{whom} has blocked this box"))
+                .hint("there, netkitctl peers trust lets it in again; then netkitctl queue retry"),
+            StatusCode::UNPROCESSABLE_ENTITY => too_large(format_args!("the file at {whom}")),
             status if status.is_redirection() => {
+                self.is_directory.store(true, Ordering::Relaxed);
                 Failed::new(Kind::Refused, format_args!("that is a directory at {whom}, and no file"))
-                    .hint("end its path with a slash to get all that is in it")
+                    .hint("a checksum is of one file; without it all that is in the directory comes")
             }
             StatusCode::SERVICE_UNAVAILABLE => match failed.retry {
                 Retry::After(time) => {
@@ -172,7 +187,7 @@ impl Source for Peer {
 
     fn helper(&self, way: Way, root: BlockHash) -> Option<Peer> {
         let path = format!(".netkit/v1/blob/{}", blake3::Hash::from_bytes(root));
-        Some(Peer { client: self.client.clone(), way, path, spare: Arc::default() })
+        Some(Peer::at(self.client.clone(), way, path, Arc::default()))
     }
 
     fn is_checked(&self) -> bool {

@@ -45,8 +45,8 @@ pub(super) struct Task {
     pub limit: Arc<Limiter>,
     /// Who gives its bytes.
     pub sources: Arc<Sources>,
-    /// Of a directory: how much there is in all.
-    pub tree: Option<Totals>,
+    /// Of a directory, once it was listed: how much there is in all.
+    pub tree: OnceLock<Totals>,
 }
 
 /// A name that no other running download may get.
@@ -73,7 +73,7 @@ pub(super) async fn run(engine: Arc<Engine>, start: Start) -> End {
     let stop = engine.stop.child_token();
     let path = start.target.shown();
     let (limit, sources) = (Arc::new(Limiter::new(watched)), Arc::new(Sources::new(start.sources.clone())));
-    let tree = Totals::of(&start.source);
+    let tree = OnceLock::new();
     let task = Arc::new(Task { engine, start, path, stop: stop.clone(), limit, sources, tree });
     let obey = async {
         loop {
@@ -100,11 +100,25 @@ pub(super) async fn run(engine: Arc<Engine>, start: Start) -> End {
 
 impl Task {
     async fn fetch(self: &Arc<Task>) -> Result<Done, Break> {
-        if let source::Source::Peer { path, wanted, .. } = &self.start.source
-            && *wanted != Wanted::File
-        {
-            return self.fetch_tree(path, wanted).await;
+        match &self.start.source {
+            source::Source::Peer { path, wanted: Wanted::File, .. } => {
+                // What was staged before turned out to be a directory then.
+                let mut is_directory = self.start.stage.is_some();
+                if !is_directory {
+                    match self.fetch_file(&mut is_directory).await {
+                        Err(Break::Failed(_)) if is_directory => {}
+                        ended => return ended,
+                    }
+                }
+                self.fetch_tree(path, &Wanted::Tree).await
+            }
+            source::Source::Peer { path, wanted, .. } => self.fetch_tree(path, wanted).await,
+            source::Source::Http(_) | source::Source::Plain { .. } => self.fetch_file(&mut false).await,
         }
+    }
+
+    /// Fetches a file; `is_directory` tells whether it is a directory instead.
+    async fn fetch_file(self: &Arc<Task>, is_directory: &mut bool) -> Result<Done, Break> {
         let is_exact = self.start.naming == Naming::Exact;
         let _name = is_exact.then(|| Name::take(&self.engine, &self.path)).transpose()?;
         let prepared = self.blocking(prepare::prepare).await?;
@@ -129,8 +143,11 @@ impl Task {
             }
             source::Source::Peer { path, .. } => match self.way() {
                 Ok(way) => {
-                    let peer = Peer::new(self.engine.peers.clone(), way, path);
-                    self.transfer(Arc::new(peer), content).await?
+                    let peer = Arc::new(Peer::new(self.engine.peers.clone(), way, path));
+                    let content = self.transfer(Arc::clone(&peer), content).await;
+                    // One file has a checksum, a directory has not.
+                    *is_directory = peer.is_directory() && self.start.checksum.is_none();
+                    content?
                 }
                 Err(failed) => return Err(self.given_up(content, failed).await),
             },
@@ -229,7 +246,7 @@ impl Task {
     }
 
     pub(super) async fn progress(&self, about: &PartRow, ledger: &Ledger, rate: u64, note: bool) {
-        let (size, bytes) = match &self.tree {
+        let (size, bytes) = match self.tree.get() {
             Some(totals) => (totals.size(), totals.bytes() + ledger.bytes()),
             None => (about.size, ledger.bytes()),
         };
@@ -247,7 +264,7 @@ impl Task {
 
     /// Tells that what came is of no use.
     pub(super) async fn restarted(&self, lost: u64, why: String) {
-        if self.tree.is_some() {
+        if self.tree.get().is_some() {
             tracing::info!(download = self.start.id, lost, why, "a file of a directory starts over");
             return self.report(Report::Next(self.start.id)).await;
         }

@@ -78,7 +78,8 @@ impl Hub {
                 let way =
                     self.peers.find(&peer).and_then(|id| self.peers.way(id).map_err(Failed::into_error));
                 if let Some((way, reply)) = granted(way, reply) {
-                    let list = Box::new(ListPeer { way, path, reply });
+                    let is_linked = self.peers.is_linked(way.id);
+                    let list = Box::new(ListPeer { way, path, is_linked, reply });
                     self.downloads.orders.push_back(Order::List(list));
                 }
             }

@@ -35,6 +35,8 @@ pub struct ListPeer {
     pub way: Way,
     /// The share and the path in that; the shares themselves.
     pub path: SafePath,
+    /// It is linked now: where it is not, it is away if it can't be reached.
+    pub is_linked: bool,
     /// Who waits for it.
     pub reply: Reply<Listing>,
 }
@@ -182,6 +184,7 @@ impl Failed {
     #[must_use]
     pub fn into_error(self) -> Error {
         let Failure { kind, message, hint } = self.failure;
+        let kind = if self.retry == Retry::Away { Kind::Away } else { kind };
         let error = Error::new(kind, message);
         match hint {
             Some(hint) => error.hint(hint),

@@ -59,6 +59,8 @@ pub enum Kind {
     Permission,
     /// What a peer gave is not what its manifest says, or that contradicts itself.
     Corrupt,
+    /// The peer is not there at present.
+    Away,
     /// A word of a newer netkitd.
     #[serde(other)]
     Other,
@@ -121,6 +123,7 @@ impl Kind {
             Kind::Checksum => 1016,
             Kind::Permission => 1017,
             Kind::Corrupt => 1018,
+            Kind::Away => 1019,
         }
     }
 }

@@ -14,7 +14,7 @@ async fn listed(behaviour: Behaviour, path: &str) -> (Result<Listing, Error>, Ve
     let way = Way { id: server.id, label: "bob".into(), addresses: vec![server.address] };
     let path = if path.is_empty() { SafePath::root() } else { SafePath::parse(path.as_bytes()).unwrap() };
     let (reply, answer) = oneshot::channel();
-    rig.orders.send(Order::List(Box::new(ListPeer { way, path, reply }))).await.unwrap();
+    rig.orders.send(Order::List(Box::new(ListPeer { way, is_linked: true, path, reply }))).await.unwrap();
     let answer = answer.await.unwrap();
     let asked = server.asked.lock().unwrap().iter().map(|request| request.path.clone()).collect();
     (answer, asked)
@@ -99,11 +99,26 @@ async fn who_leaves_frees_the_place_of_a_peer_that_stalls() {
     for _ in 0..4 * limits::LISTS {
         let (reply, answer) = oneshot::channel();
         let before = server.asked.lock().unwrap().len();
-        let list = ListPeer { way: way.clone(), path: SafePath::root(), reply };
+        let list = ListPeer { way: way.clone(), path: SafePath::root(), is_linked: true, reply };
         rig.orders.send(Order::List(Box::new(list))).await.unwrap();
         while server.asked.lock().unwrap().len() == before {
             tokio::task::yield_now().await;
         }
         drop(answer);
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_linked_and_not_where_it_was_is_away() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let rig = Rig::new();
+    for (is_linked, kind) in [(false, Kind::Away), (true, Kind::Network)] {
+        let way = Way { id: PeerId([9; 32]), label: "bob".into(), addresses: vec![closed] };
+        let (reply, answer) = oneshot::channel();
+        let list = ListPeer { way, path: SafePath::root(), is_linked, reply };
+        rig.orders.send(Order::List(Box::new(list))).await.unwrap();
+        let failed = answer.await.unwrap().unwrap_err();
+        assert_eq!(failed.kind(), kind);
+        assert!(failed.message.contains("bob") && failed.data.unwrap().hint.is_some());
     }
 }

@@ -74,6 +74,19 @@ async fn what_is_not_there_or_not_shown_is_not_found() {
 }
 
 #[tokio::test]
+async fn who_blocks_and_what_is_too_large_is_told_as_that() {
+    for (answer, kind, word) in [
+        ("403 Forbidden", Kind::Refused, "has blocked this box"),
+        ("422 Unprocessable Entity", Kind::TooLarge, "1 TiB"),
+    ] {
+        let server = Server::start(behaves(move |_| status(answer))).await;
+        let failed = Rig::new().failed(&server).await;
+        assert_eq!((failed.failure.kind, failed.retry), (kind, Retry::Never), "{answer}");
+        assert!(failed.failure.message.contains(word), "{failed:?}");
+    }
+}
+
+#[tokio::test]
 async fn who_is_busy_is_asked_again_and_that_is_no_failure() {
     let content = sample(2 * BLOCK);
     let (sent, asked) = (content.clone(), Arc::new(AtomicU64::new(0)));

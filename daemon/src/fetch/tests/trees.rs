@@ -1,7 +1,7 @@
 //! Directories of peers that are honest, broken or mean: what they tell and send is made only where it was asked for.
 
 use super::peers::{behaves, sample};
-use super::server::{Answer, Request, Step, honest};
+use super::server::{Answer, Request, Step, honest, status};
 use super::*;
 use netkit_proto::files::listing::{EntryKind, TreeEnd, TreeEntry, TreeLine};
 use netkit_proto::files::manifest::to_hex;
@@ -221,4 +221,43 @@ async fn an_empty_directory_is_one() {
     let mut rig = Rig::new();
     assert!(fetched(&mut rig, &server).await.is_empty());
     assert!(rig.dir.path().join("d/f").is_dir());
+}
+
+#[tokio::test]
+async fn what_was_asked_for_as_a_file_and_is_a_directory_comes_as_one() {
+    let there = files(&[("a", 5), ("b/c", 100), ("large", (2 << 20) + 7)]);
+    let shared = there.clone();
+    let server = Server::start(behaves(move |request| match request.path.as_str() {
+        "/s/f" => Answer {
+            head: "HTTP/1.1 308 Permanent Redirect\r\nlocation: /s/f/\r\ncontent-length: 0\r\n\r\n".into(),
+            steps: Vec::new(),
+        },
+        // It is told sooner, and says less.
+        "/.netkit/v1/manifest/s/f" => status("404 Not Found"),
+        path if path.starts_with("/.netkit/v1/manifest/s/f/") => {
+            let name = path.strip_prefix("/.netkit/v1/manifest/s/f/").unwrap();
+            honest(request, &shared[name])
+        }
+        _ => shares(request, &shared),
+    }))
+    .await;
+    let rig = &mut Rig::new();
+    let _control = rig.start(&server).await;
+    let End::Done(done) = rig.end().await else { panic!() };
+    assert!(found(&rig.dir.path().join("d").join(&done.name)) == there);
+}
+
+#[tokio::test]
+async fn what_can_not_be_had_is_named_before_anything_is_made() {
+    for (unreadable, size, kind) in [(true, 5, Kind::Refused), (false, (1 << 40) + 1, Kind::TooLarge)] {
+        let entry = TreeEntry { size: Some(size), unreadable, ..TreeEntry::new(b"secret", EntryKind::File) };
+        let end = TreeEnd { end: true, entries: 1, truncated: false };
+        let lines = [TreeLine::Entry(entry), TreeLine::End(end)].map(|line| line.to_json() + "\n").concat();
+        let server = Server::start(behaves(move |_| chunked(lines.as_bytes(), true))).await;
+        let rig = &mut Rig::new();
+        let failed = failed(rig, &server).await;
+        assert_eq!((failed.failure.kind, failed.retry), (kind, Retry::Never), "{failed:?}");
+        assert!(failed.failure.message.contains("\"secret\""), "{failed:?}");
+        assert_eq!(rig.dir.path().join("d").read_dir().unwrap().count(), 0);
+    }
 }

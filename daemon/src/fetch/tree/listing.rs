@@ -28,6 +28,8 @@ pub(super) struct Listing {
     entries: Vec<Entry>,
     /// Of all their paths.
     path_bytes: usize,
+    /// Files whose paths the last one begins with, or is: each begins the next.
+    files: Vec<usize>,
     end: Option<TreeEnd>,
 }
 
@@ -91,11 +93,33 @@ impl Listing {
                 if self.entries.last().is_some_and(|last| last.path >= entry.path) {
                     return Err(not_believed(whom, "it is not in order"));
                 }
+                if self.is_in_a_file(&entry) {
+                    return Err(not_believed(whom, "a file has something in it"));
+                }
                 self.entries.push(entry);
             }
             TreeLine::End(end) => self.end = Some(end),
         }
         Ok(())
+    }
+
+    /// Whether an entry, the last one so far, is within what is a file. Paths come in order, so what does not begin one
+    /// begins none of those that follow.
+    fn is_in_a_file(&mut self, entry: &Entry) -> bool {
+        let path = entry.path.as_bytes();
+        while let Some(&file) = self.files.last() {
+            if let Some(rest) = path.strip_prefix(self.entries[file].path.as_bytes()) {
+                if rest.starts_with(b"/") {
+                    return true;
+                }
+                break;
+            }
+            self.files.pop();
+        }
+        if !entry.is_dir {
+            self.files.push(self.entries.len());
+        }
+        false
     }
 
     fn finish(self, whom: &str) -> Result<Vec<Entry>, Failed> {
@@ -161,12 +185,25 @@ mod tests {
         let good = format!("{dir}\n{}\n{}\n{}", file("a/x\n"), file("b"), end(3));
         assert_eq!(read(&good), Ok(vec!["a".into(), "a/x\n".into(), "b".into()]));
         assert_eq!(read(&end(0)), Ok(vec![]));
+        let alike = ["b", "b-", "b-/", "bc", "bc/"].map(|path| match path.strip_suffix('/') {
+            Some(dir) => {
+                TreeLine::Entry(TreeEntry::new(format!("{dir}d").as_bytes(), EntryKind::Dir)).to_json()
+            }
+            None => file(path),
+        });
+        assert!(read(&format!("{}\n{}", alike.join("\n"), end(5))).is_ok());
         for (what, lines, kind) in [
             ("cut off", format!("{dir}\n"), Kind::Short),
             ("nothing", String::new(), Kind::Short),
             ("fewer", format!("{dir}\n{}", end(2)), Kind::Short),
             ("twice", format!("{dir}\n{dir}\n{}", end(2)), Kind::Corrupt),
             ("out of order", format!("{}\n{}\n{}", file("b"), file("a"), end(2)), Kind::Corrupt),
+            ("in a file", format!("{}\n{}\n", file("b"), file("b/x")), Kind::Corrupt),
+            (
+                "further in a file",
+                format!("{}\n{}\n{}\n", file("b"), file("b-"), file("b/x/y")),
+                Kind::Corrupt,
+            ),
             ("more", format!("{}{dir}\n", end(0)), Kind::Corrupt),
             ("no JSON", "x\n".to_owned(), Kind::Corrupt),
             ("endless", "x".repeat(limits::FETCH_TREE_LINE + 8), Kind::Corrupt),

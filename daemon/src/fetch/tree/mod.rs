@@ -18,7 +18,7 @@ use crate::limits;
 use listing::Entry;
 use netkit_proto::files::listing::percent_encoded;
 use netkit_proto::files::manifest::{BlockHash, LARGEST, to_hex};
-use netkit_proto::files::source::{Source, Wanted};
+use netkit_proto::files::source::Wanted;
 use netkit_proto::path::SafePath;
 use netkit_proto::rpc::code::Kind;
 use stage::Beginning;
@@ -38,12 +38,6 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    /// Of a source that is a directory.
-    pub(super) fn of(source: &Source) -> Option<Totals> {
-        let is_one = matches!(source, Source::Peer { wanted: Wanted::Tree | Wanted::Matching(_), .. });
-        is_one.then(Totals::default)
-    }
-
     pub(super) fn size(&self) -> Option<u64> {
         Some(self.size.load(Ordering::Relaxed)).filter(|size| *size > 0)
     }
@@ -124,10 +118,9 @@ impl Task {
         let noted = Instant::now();
         let mut tree = Tree { stage, row, done, fresh: Vec::new(), noted };
         self.report(Report::Stage(self.start.id, tree.row.clone(), Vec::new())).await;
-        if let Some(totals) = &self.tree {
-            totals.size.store(entries.iter().map(|entry| entry.size).sum(), Ordering::Relaxed);
-            totals.bytes.store(tree.done.values().map(|file| file.size).sum(), Ordering::Relaxed);
-        }
+        let totals = self.tree.get_or_init(Totals::default);
+        totals.size.store(entries.iter().map(|entry| entry.size).sum(), Ordering::Relaxed);
+        totals.bytes.store(tree.done.values().map(|file| file.size).sum(), Ordering::Relaxed);
         let fetched = self.fetch_files(&peer, &entries, *wanted == Wanted::Tree, &mut tree).await;
         self.note(&mut tree, 0, true).await;
         fetched?;
@@ -237,7 +230,7 @@ impl Task {
 
     /// A file is there.
     fn there(&self, tree: &mut Tree, file: StagedFile) {
-        if let Some(totals) = &self.tree {
+        if let Some(totals) = self.tree.get() {
             totals.bytes.fetch_add(file.size, Ordering::Relaxed);
         }
         tree.fresh.push(file.clone());
@@ -246,7 +239,7 @@ impl Task {
 
     /// Tells how far it is; what came is noted now and then, or `now`.
     async fn note(&self, tree: &mut Tree, rate: u64, now: bool) {
-        let Some(totals) = &self.tree else { return };
+        let Some(totals) = self.tree.get() else { return };
         let progress = Progress { size: totals.size(), bytes: totals.bytes(), rate };
         self.report(Report::Progress(self.start.id, progress, None)).await;
         if now || tree.noted.elapsed() >= limits::FETCH_NOTE {

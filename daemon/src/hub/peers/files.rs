@@ -65,7 +65,7 @@ impl Peers {
                 None => {
                     let why = peer.trouble.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
                     away(format_args!("{label} is not there at present{why}"))
-                        .hint("it goes on when the peer is back; netkitctl peers shows who is linked")
+                        .hint("a download goes on when the peer is back; netkitctl peers wait waits for that")
                 }
             };
             return Err(failed);
@@ -119,9 +119,14 @@ impl Peers {
         });
     }
 
+    /// Whether a peer is linked now.
+    pub(in crate::hub) fn is_linked(&self, id: PeerId) -> bool {
+        self.peers.get(&id).is_some_and(|peer| peer.link.is_some())
+    }
+
     /// A failure that came because the peer is away lasts until it is back.
     pub(in crate::hub) fn judged(&self, peer: Option<PeerId>, failed: Failed) -> Failed {
-        let is_linked = |id| self.peers.get(&id).is_some_and(|peer| peer.link.is_some());
+        let is_linked = |id| self.is_linked(id);
         let retry = match (peer, failed.retry) {
             (Some(id), Retry::Later) if !is_linked(id) => Retry::Away,
             (Some(id), Retry::Away) if is_linked(id) => Retry::Later, // it came back meanwhile
