@@ -109,6 +109,13 @@ impl Listener {
         Listener::subscribe(client, socket, filter, since, None, false)
     }
 
+    /// One that has subscribed already, over `client` and from the log's end on.
+    pub(crate) fn subscribed(client: Client, socket: PathBuf, filter: Filter, at: &Subscribed) -> Listener {
+        let (epoch, seq, back_off) = (at.epoch, at.head, BackOff::default());
+        let (interrupt, lasting, replaced) = (None, false, false);
+        Listener { socket, client, filter, epoch, seq, back_off, interrupt, lasting, replaced }
+    }
+
     /// Subscribes to what happens from now on. Waiting for netkitd ends when `interrupt` can be read; a log that was
     /// replaced is no failure, but told by [`Listener::was_replaced`].
     ///
@@ -129,9 +136,8 @@ impl Listener {
     ) -> Outcome<Listener> {
         client.wait_until(None, copy(interrupt.as_ref()));
         let answer = client.call(&EventsSubscribe { epoch: None, since, filter: filter.clone() })?;
-        let Subscribed { epoch, head, .. } = answer;
-        let (seq, back_off) = (since.unwrap_or(head), BackOff::default());
-        Ok(Listener { socket, client, filter, epoch, seq, back_off, interrupt, lasting, replaced: false })
+        let listener = Listener::subscribed(client, socket, filter, &answer);
+        Ok(Listener { seq: since.unwrap_or(answer.head), interrupt, lasting, ..listener })
     }
 
     /// The session, for calls that must not be made twice. Events that come meanwhile are kept.

@@ -121,9 +121,11 @@ pub const STORE_JOBS: usize = 1024;
 pub const STORE_GROUP: usize = 4096;
 /// Pages of write-ahead log before a checkpoint (16 MiB): at full rate one checkpoint a second instead of four.
 pub const STORE_CHECKPOINT_PAGES: u32 = 4096;
-/// Pages that a group may write beyond that: the log starts over after it.
-pub const STORE_GROUP_PAGES: u64 = 256;
-/// With less room than this on the disk none is taken ahead: what there is belongs to messages and files.
+/// Bytes of write-ahead log up to which room is made ahead: a checkpoint's worth, with a header for each page.
+pub const STORE_ROOM: u64 = STORE_CHECKPOINT_PAGES as u64 * (4096 + 24);
+/// Bytes of room made at once: some fifteen commits of a message, and no wait to speak of on a memory card.
+pub const STORE_ROOM_STEP: usize = 256 * 1024;
+/// With fewer free bytes than these on the disk none is made ahead: what there is belongs to messages and files.
 pub const STORE_ROOM_FREE: u64 = 1 << 30;
 /// Rows that retention removes in a transaction of its own, so that no caller waits long behind it.
 pub const RETENTION_CHUNK: u64 = 2000;

@@ -268,9 +268,6 @@ pub fn open(
     retention: Retention,
 ) -> Result<(Writer, tokio::sync::mpsc::Receiver<Completion>, Reader, Loaded), StoreError> {
     let db = schema::open_writer(path)?;
-    if let Err(error) = room::reserve(path) {
-        tracing::debug!(%error, "no room taken for the write-ahead log: commits take a little longer");
-    }
     let loaded = Loaded {
         epoch: log::epoch(&db)?,
         stats: log::stats(&db)?,
@@ -285,6 +282,6 @@ pub fn open(
         peers: peers::load(&db)?,
     };
     let reader = reader::start(schema::open_reader(path)?)?;
-    let (writer, completions) = writer::start(db, loaded.epoch, retention)?;
+    let (writer, completions) = writer::start(db, room::Room::of(path), loaded.epoch, retention)?;
     Ok((writer, completions, reader, loaded))
 }

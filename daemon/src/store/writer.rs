@@ -1,6 +1,7 @@
 //! The writer thread: takes jobs, commits as many as wait in one synced transaction, then answers. Held by the
 //! hub alone.
 
+use super::room::Room;
 use super::{
     Entry, LogStats, Op, Outcome, Outgoing, Retention, StoreError, cursors, downloads, log, manifests,
     outbox, parts, peers, retention, shares, staged,
@@ -76,6 +77,7 @@ impl Writer {
 
 pub(super) fn start(
     db: Connection,
+    room: Room,
     epoch: Epoch,
     limit: Retention,
 ) -> Result<(Writer, mpsc::Receiver<Completion>), StoreError> {
@@ -84,6 +86,7 @@ pub(super) fn start(
     let stats = log::stats(&db)?;
     let state = WriterThread {
         db,
+        room,
         epoch,
         limit,
         stats,
@@ -100,6 +103,7 @@ pub(super) fn start(
 
 struct WriterThread {
     db: Connection,
+    room: Room,
     epoch: Epoch,
     limit: Retention,
     stats: LogStats,
@@ -129,12 +133,15 @@ impl WriterThread {
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            let limit = self.limit;
+            let (limit, lone) = (self.limit, group.len() == 1);
             for answer in self.answer(group) {
                 let completion = Completion { answer: Some(answer), stats: self.stats };
                 if self.answers.blocking_send(completion).is_err() {
                     return; // the hub is gone: nobody is left to be told, and what is committed stays committed
                 }
+            }
+            if lone {
+                self.room.make(); // where many share a commit, its time does not matter to them
             }
             if self.limit != limit {
                 look_at_age = Instant::now();

@@ -16,7 +16,7 @@ use input::{BadLine, Source};
 use lines::Lines;
 use netkit_proto::ids::Seq;
 use netkit_proto::name::Key;
-use netkit_proto::rpc::call::{ChatSend, Peer, PeersShow, Sent};
+use netkit_proto::rpc::call::{ChatSend, EventsSubscribe, Peer, PeersShow, Sent, Subscribed};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -87,6 +87,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         json: context.json,
         committed: Pending::of(&settings.dest),
         first: None,
+        subscribed: None,
         failures: Vec::new(),
         settings: &settings,
     };
@@ -105,6 +106,8 @@ struct Sending<'a> {
     committed: Pending,
     /// The first of them.
     first: Option<Seq>,
+    /// To what becomes of them, from before the first was there.
+    subscribed: Option<Subscribed>,
     /// Of lines, each told already.
     failures: Vec<Exit>,
     settings: &'a Settings,
@@ -117,7 +120,16 @@ impl Sending<'_> {
 
     fn one(&mut self, text: String) -> Outcome {
         let request = self.request(text, self.settings.key.clone());
-        let sent = self.client.call(&request)?;
+        let sent = if self.settings.wait.is_some() {
+            let filter = delivery::topics(&delivery::TOPICS);
+            let subscribe = EventsSubscribe { epoch: None, since: None, filter };
+            let (subscribed, sent) = self.client.both(&subscribe, &request)?;
+            // What was sent before has its events further back.
+            self.subscribed = subscribed.ok().filter(|subscribed| subscribed.head < sent.id);
+            sent
+        } else {
+            self.client.call(&request)?
+        };
         self.done(&sent)?;
         self.out.flush()
     }
@@ -198,9 +210,14 @@ impl Sending<'_> {
     /// Waits until everybody has the messages.
     fn see_off(mut self, context: &Context, deadline: Instant) -> Outcome {
         let Some(first) = self.first else { return Ok(()) };
-        // What happened to them since they were committed is in the log, of one that was sent before, too.
-        let filter = delivery::topics(&[&delivery::TOPICS[..], &["message.queued"]].concat());
-        let mut listener = Listener::over(self.client, context.socket.clone(), filter, Some(first.prev()))?;
+        let socket = context.socket.clone();
+        let mut listener = if let Some(subscribed) = &self.subscribed {
+            Listener::subscribed(self.client, socket, delivery::topics(&delivery::TOPICS), subscribed)
+        } else {
+            // What happened to them since they were committed is in the log, of one that was sent before, too.
+            let filter = delivery::topics(&[&delivery::TOPICS[..], &["message.queued"]].concat());
+            Listener::over(self.client, socket, filter, Some(first.prev()))?
+        };
         let waited = self.committed.wait(&mut listener, deadline);
         waited.map_err(|failure| explain(context, &self.settings.dest, failure))
     }
