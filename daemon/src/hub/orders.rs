@@ -166,6 +166,8 @@ pub enum Retry {
     Busy(Duration),
     /// The peer is away: it is tried until that is back, however long that takes.
     Away,
+    /// The peer was away and is back: nothing is left to be waited for.
+    Back,
 }
 
 impl Failed {

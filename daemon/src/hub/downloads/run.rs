@@ -238,7 +238,7 @@ impl Downloads {
         let attempts = match retry {
             _ if entry.row.bytes > entry.best => 1,
             // That a peer is away or busy is no fault of the download.
-            Retry::Away | Retry::Busy(_) => entry.row.attempts.max(1),
+            Retry::Away | Retry::Back | Retry::Busy(_) => entry.row.attempts.max(1),
             _ => entry.row.attempts + 1,
         };
         entry.best = entry.best.max(entry.row.bytes);
@@ -328,6 +328,7 @@ fn failed_event(entry: &Entry, failure: &Failure) -> Event {
 pub(super) fn pause(attempts: u32, retry: Retry, jitter: u64) -> Option<Duration> {
     let asked = match retry {
         Retry::Never => return None,
+        Retry::Back => return Some(Duration::ZERO),
         Retry::Later => Duration::ZERO,
         // When it comes back that is told; until then it is looked after now and then.
         Retry::Away => limits::FETCH_RETRY_LONGEST,

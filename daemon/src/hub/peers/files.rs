@@ -129,7 +129,7 @@ impl Peers {
         let is_linked = |id| self.is_linked(id);
         let retry = match (peer, failed.retry) {
             (Some(id), Retry::Later) if !is_linked(id) => Retry::Away,
-            (Some(id), Retry::Away) if is_linked(id) => Retry::Later, // it came back meanwhile
+            (Some(id), Retry::Away) if is_linked(id) => Retry::Back,
             (_, retry) => retry,
         };
         Failed { retry, ..failed }

@@ -179,6 +179,12 @@ fn what_comes_from_a_peer_that_is_away_waits_for_it_however_long() {
         queue.turn();
         assert_eq!(queue.running(), [id]);
     }
+    // It came back before it was told that it is away.
+    for _ in 0..3 * limits::FETCH_TRIES {
+        queue.fail(id, Retry::Back);
+        queue.turn();
+        assert_eq!(queue.running(), [id], "nothing is left to be waited for");
+    }
     // It comes back while it is still being committed that it is waited for.
     queue.started.remove(&id);
     let away = Failed { retry: Retry::Away, ..Failed::new(Kind::Network, "away") };

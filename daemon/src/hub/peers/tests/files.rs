@@ -55,6 +55,11 @@ fn the_way_to_files_is_that_of_the_link_and_who_has_none_is_away() {
     let forever = Failed::new(Kind::NotFound, "no");
     assert_eq!(test.peers.judged(Some(bob), forever.clone()), forever);
     assert_eq!(test.peers.judged(None, broken()).retry, Retry::Later);
+    // That it is away is told when it is back already.
+    let away = Failed { retry: Retry::Away, ..broken() };
+    assert_eq!(test.peers.judged(Some(bob), away.clone()).retry, Retry::Away);
+    hello_at(&mut test, 3, 9, "bob", Some(7891));
+    assert_eq!(test.peers.judged(Some(bob), away).retry, Retry::Back);
 }
 
 #[test]
