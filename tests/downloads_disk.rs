@@ -11,41 +11,51 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// A box whose download directory is a file system of 64 MiB, seen by it alone.
-struct SmallDisk {
-    downloader: Downloader,
+pub struct SmallDisk {
+    pub downloader: Downloader,
     seen: PathBuf,
     _mount: TempDir,
 }
 
 impl SmallDisk {
     fn new(lines: &str) -> SmallDisk {
+        SmallDisk::of(NodeBuilder::default(), lines)
+    }
+
+    /// The same of a box that is like this, with lines of `[downloads]`.
+    pub fn of(builder: NodeBuilder, lines: &str) -> SmallDisk {
         let mount = tempfile::Builder::new().prefix("netkit-disk-").tempdir().unwrap();
         let at = mount.path().display();
         let script = format!("mount -t tmpfs -o size=64m netkit-test {at} && exec \"$0\" \"$@\"");
-        let builder = NodeBuilder::default().downloads(&format!("dir = \"{at}\"\n{lines}"));
+        let builder = builder.downloads(&format!("dir = \"{at}\"\n{lines}"));
         let mut node = builder.wrapper(&["unshare", "--mount", "sh", "-c", &script]).start();
         let seen = PathBuf::from(format!("/proc/{}/root{at}", node.daemon().pid()));
         SmallDisk { downloader: Downloader::on(node), seen, _mount: mount }
     }
 
     /// A file in it, as netkitd sees it.
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.seen.join(name)
     }
 
-    fn part(&self, id: u64) -> PathBuf {
+    pub fn part(&self, id: u64) -> PathBuf {
         self.path(&format!(".netkit-{id}.part"))
     }
 
     /// Bytes that are free.
-    fn free(&self) -> usize {
+    pub fn free(&self) -> usize {
         let found = rustix::fs::statvfs(&self.seen).unwrap();
         (found.f_bavail * found.f_frsize) as usize
     }
 
     /// Takes bytes away.
-    fn fill(&self, len: usize) {
+    pub fn fill(&self, len: usize) {
         std::fs::write(self.path("filler"), vec![1; len]).unwrap();
+    }
+
+    /// Gives them back.
+    pub fn clear(&self) {
+        std::fs::remove_file(self.path("filler")).unwrap();
     }
 }
 
@@ -130,7 +140,7 @@ fn when_there_is_room_again_a_retry_goes_on() {
     assert_eq!(failed["bytes"], 20 * MIB, "what came is kept: {failed}");
     let held = disk.part(id).metadata().unwrap().blocks() as usize * 512;
     assert!(held <= 21 * MIB, "and no more: {held}");
-    std::fs::remove_file(disk.path("filler")).unwrap();
+    disk.clear();
     disk.downloader.tell("retry", id);
     disk.downloader.done(id);
     assert_same(&std::fs::read(disk.path("f")).unwrap(), &content, "after a full disk");
@@ -152,7 +162,7 @@ fn a_disk_that_fills_meanwhile_is_noticed() {
     source.go_on();
     disk.downloader.failed(id, "no_space");
     assert!(disk.free() >= 15 * MIB, "{} are free", disk.free());
-    std::fs::remove_file(disk.path("filler")).unwrap();
+    disk.clear();
     disk.downloader.tell("retry", id);
     disk.downloader.done(id);
     assert_same(&std::fs::read(disk.path("f")).unwrap(), &content, "after a full disk");

@@ -30,6 +30,8 @@ mod downloads_faults;
 mod downloads_names;
 /// Downloads from other boxes, and from several at once.
 mod downloads_peers;
+/// Downloads from other boxes within bounds: little memory, files of any size, disks that fill.
+mod downloads_peers_bounds;
 /// The download queue: turns, order, pause, limits, ids, restarts.
 mod downloads_queue;
 /// Downloads from servers that redirect, refuse, are not there or have no address.
