@@ -14,6 +14,8 @@ mod moves;
 mod room;
 /// Strangers: one with a known name, one that floods; and plain peers beside.
 mod strangers;
+/// Files from several peers whose links are slow.
+mod transfers;
 
 use crate::harness::{Control, Host, Lab, Node, eventually};
 use serde_json::{Value, json};
