@@ -1,5 +1,6 @@
 //! A netkitd of the bench's own, on loopback, in a temporary directory. Started by every row that measures netkitd.
 
+use crate::lab::Space;
 use crate::process::{Guard, without_proxy};
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
@@ -39,7 +40,12 @@ pub(crate) fn check_built() -> Result<()> {
 pub(crate) struct Daemon {
     guard: Guard, // goes before the directory it writes to
     dir: TempDir,
+    /// Words of a command that it runs within.
+    enter: Vec<String>,
 }
+
+/// Where it listens, unless told otherwise.
+const LOOPBACK: &str = "127.0.0.1:0";
 
 impl Daemon {
     /// Starts a netkitd with the default configuration but for where it listens and keeps its state.
@@ -49,7 +55,7 @@ impl Daemon {
 
     /// The same with further sections of the configuration.
     pub(crate) fn start_with(sections: &str) -> Result<Daemon> {
-        Daemon::start_as("bench", sections)
+        Daemon::start_as("bench", sections, LOOPBACK, Vec::new())
     }
 
     /// One that peers know by this name, and find only where they are told to.
@@ -59,26 +65,39 @@ impl Daemon {
 
     /// The same with further sections of the configuration.
     pub(crate) fn named_with(name: &str, sections: &str) -> Result<Daemon> {
-        Daemon::start_as(name, &format!("[discovery]\nmdns = false\n{sections}"))
+        Daemon::start_as(name, &alone(sections), LOOPBACK, Vec::new())
     }
 
-    fn start_as(name: &str, sections: &str) -> Result<Daemon> {
+    /// The same on a host of a LAN.
+    pub(crate) fn within(host: &Space, address: &str, name: &str, sections: &str) -> Result<Daemon> {
+        Daemon::start_as(name, &alone(sections), &format!("{address}:0"), host.enter())
+    }
+
+    fn start_as(name: &str, sections: &str, listen: &str, enter: Vec<String>) -> Result<Daemon> {
         let dir = TempDir::with_prefix("netkit-bench-").context("cannot make a temporary directory")?;
         let at = dir.path().display();
         let config = format!(
             "[node]\nname = \"{name}\"\nstate_dir = \"{at}/state\"\n[control]\nsocket = \"{at}/netkitd.sock\"\n\
-             [chat]\nlisten = \"127.0.0.1:0\"\n[files]\nlisten = \"127.0.0.1:0\"\n{sections}"
+             [chat]\nlisten = \"{listen}\"\n[files]\nlisten = \"{listen}\"\n{sections}"
         );
         fs::write(dir.path().join("config.toml"), config).context("cannot write the configuration")?;
-        let guard = Daemon::spawn(&dir)?;
-        let mut daemon = Daemon { guard, dir };
+        let guard = Daemon::spawn(&dir, &enter)?;
+        let mut daemon = Daemon { guard, dir, enter };
         daemon.wait_ready()?;
         Ok(daemon)
     }
 
-    fn spawn(dir: &TempDir) -> Result<Guard> {
+    fn spawn(dir: &TempDir, enter: &[String]) -> Result<Guard> {
         let log = File::create(dir.path().join("log")).context("cannot make the log file")?;
-        let mut command = Command::new(program("netkitd")?);
+        let netkitd = program("netkitd")?;
+        let mut command = match enter {
+            [] => Command::new(netkitd),
+            [first, more @ ..] => {
+                let mut command = Command::new(first);
+                command.args(more).arg(netkitd);
+                command
+            }
+        };
         command.arg("--config").arg(dir.path().join("config.toml"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         without_proxy(&mut command);
@@ -96,9 +115,9 @@ impl Daemon {
         let file = self.dir.path().join("config.toml");
         let chat = self.connect()?.chat_address()?;
         let config = fs::read_to_string(&file)?;
-        let from = "[chat]\nlisten = \"127.0.0.1:0\"";
-        ensure!(config.contains(from), "the configuration names no port 0");
-        fs::write(file, config.replace(from, &format!("[chat]\nlisten = \"{chat}\"")))?;
+        let from = format!("[chat]\nlisten = \"{LOOPBACK}\"");
+        ensure!(config.contains(&from), "the configuration names no port 0");
+        fs::write(file, config.replace(&from, &format!("[chat]\nlisten = \"{chat}\"")))?;
         Ok(())
     }
 
@@ -109,7 +128,7 @@ impl Daemon {
 
     /// Starts it again after [`Daemon::end`]; it takes sessions when this returns.
     pub(crate) fn start_again(&mut self) -> Result<()> {
-        self.guard = Daemon::spawn(&self.dir)?;
+        self.guard = Daemon::spawn(&self.dir, &self.enter)?;
         self.wait_ready()
     }
 
@@ -140,6 +159,11 @@ impl Daemon {
         let lines: Vec<&str> = log.lines().collect();
         format!("netkitd's last log lines: {}", lines[lines.len().saturating_sub(3)..].join(" | "))
     }
+}
+
+/// Sections of a configuration, with one that finds nobody by itself.
+fn alone(sections: &str) -> String {
+    format!("[discovery]\nmdns = false\n{sections}")
 }
 
 /// One connection of a netkitd's control socket.

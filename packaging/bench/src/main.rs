@@ -2,6 +2,7 @@
 //! hand and by the checks before a release. A slow time is never a failure, a subject that could not run always is.
 
 mod daemon;
+mod lab;
 mod linked;
 mod machine;
 mod measure;

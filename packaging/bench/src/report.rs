@@ -54,7 +54,12 @@ impl Line {
 
     /// A peer that this machine lacks: loud, so that nobody takes the row for complete.
     pub(crate) fn not_installed(row: &'static str, peer: &str) -> Line {
-        Line::new(row, peer, "", "", &[]).note(format!("*** {peer}: not installed, not measured ***"))
+        Line::not_measured(row, peer, "not installed")
+    }
+
+    /// A peer that could not be measured: as loud.
+    pub(crate) fn not_measured(row: &'static str, peer: &str, why: &str) -> Line {
+        Line::new(row, peer, "", "", &[]).note(format!("*** {peer}: {why}, not measured ***"))
     }
 
     pub(crate) fn note(mut self, note: impl Into<String>) -> Line {

@@ -2,6 +2,7 @@
 //! are is theirs.
 
 use crate::daemon::{Daemon, program};
+use crate::lab::Space;
 use crate::linked::link;
 use anyhow::{Context as _, Result, ensure};
 use rustix::fs::syncfs;
@@ -20,16 +21,34 @@ pub(crate) struct Fetcher {
 
 impl Fetcher {
     pub(crate) fn start() -> Result<Fetcher> {
+        Fetcher::with(|section| Daemon::named_with("bench", section))
+    }
+
+    /// One on a host of a LAN.
+    pub(crate) fn within(host: &Space, address: &str) -> Result<Fetcher> {
+        Fetcher::with(|section| Daemon::within(host, address, "bench", section))
+    }
+
+    fn with(start: impl FnOnce(&str) -> Result<Daemon>) -> Result<Fetcher> {
         let dir = TempDir::with_prefix("netkit-bench-got-").context("cannot make a temporary directory")?;
         let section = format!("[downloads]\ndir = \"{}\"\nkeep_free = 0\n", dir.path().display());
-        Ok(Fetcher { daemon: Daemon::named_with("bench", &section)?, dir })
+        Ok(Fetcher { daemon: start(&section)?, dir })
     }
 
     /// One that is linked with another netkitd.
     pub(crate) fn linked(other: &Daemon) -> Result<Fetcher> {
         let fetcher = Fetcher::start()?;
-        link(&fetcher.daemon, other)?;
+        fetcher.link(other)?;
         Ok(fetcher)
+    }
+
+    /// Links it with another netkitd.
+    pub(crate) fn link(&self, other: &Daemon) -> Result<()> {
+        link(&self.daemon, other)
+    }
+
+    pub(crate) fn daemon(&self) -> &Daemon {
+        &self.daemon
     }
 
     /// Its control socket.

@@ -1,14 +1,17 @@
 //! What can be had at all of one TLS connection: a thread that reads a file and encrypts it, one that decrypts what comes,
-//! one that hashes and writes it, with nothing else around them. Started by `peer`.
+//! one that hashes and writes it as netkitd does (its space claimed, on its way to the disk early), with nothing else
+//! around them. Started by `peer`.
 
 use anyhow::{Context as _, Result, ensure};
 use netkit_daemon::identity::{Identity, tls};
-use rustix::fs::syncfs;
+use netkit_daemon::{limits, syscall};
+use rustix::fs::{FallocateFlags, fallocate, syncfs};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -61,11 +64,17 @@ impl BareLoop {
         let writer = thread::spawn(move || -> Result<u64> {
             let mut out = File::create(&target)?;
             let mut hasher = blake3::Hasher::new();
-            let mut written = 0;
+            let (mut written, mut begun) = (0, 0);
+            fallocate(&out, FallocateFlags::KEEP_SIZE, 0, size)?;
             for piece in pieces {
                 hasher.update(&piece);
-                out.write_all(&piece)?;
+                // In parts: ext4 took 1.9 s for a GiB that was claimed, written by the MiB and on its way early, 0.5 s so.
+                piece.chunks(limits::FETCH_PIECE).try_for_each(|part| out.write_all(part))?;
                 written += piece.len() as u64;
+                if written - begun >= limits::FETCH_WRITEBACK {
+                    syscall::start_writeback(out.as_fd(), 0..0)?; // to the end of the file
+                    begun = written;
+                }
                 let _ = empty.try_send(piece); // there are enough of them
             }
             std::hint::black_box(hasher.finalize());

@@ -6,6 +6,7 @@ mod bare_loop;
 mod crowd;
 pub(crate) mod echo;
 mod fetch;
+mod four;
 mod get;
 mod idle;
 mod intake;
@@ -17,8 +18,10 @@ mod receivers;
 mod recovery;
 mod rpc;
 mod sender;
+mod sendme;
 mod servers;
 mod small;
+mod sources;
 mod status;
 mod strangers;
 mod stream;
@@ -50,6 +53,12 @@ pub(crate) enum Row {
     Bare,
     /// One large file from another netkitd to the disk
     Peer,
+    /// The same beside sendme
+    Sendme,
+    /// Four large files at once from another netkitd, and the memory that they take
+    Four,
+    /// One large file from three netkitd on slow links
+    Sources,
     /// A directory of many small files from another netkitd
     Small,
     /// The whole process `netkitctl send --wait` to a linked peer
@@ -74,6 +83,9 @@ impl fmt::Display for Row {
             Row::Get => get::ROW,
             Row::Bare => bare::ROW,
             Row::Peer => peer::ROW,
+            Row::Sendme => sendme::ROW,
+            Row::Four => four::ROW,
+            Row::Sources => sources::ROW,
             Row::Small => small::ROW,
             Row::Receipt => receipt::ROW,
             Row::Stream => stream::ROW,
@@ -112,6 +124,9 @@ pub(crate) fn run(row: Row, plan: &Plan) -> Result<Vec<Line>> {
         Row::Get => get::run(plan),
         Row::Bare => bare::run(plan),
         Row::Peer => peer::run(plan),
+        Row::Sendme => sendme::run(plan),
+        Row::Four => four::run(plan),
+        Row::Sources => sources::run(plan),
         Row::Small => small::run(plan),
         Row::Receipt => receipt::run(plan),
         Row::Stream => stream::run(plan),

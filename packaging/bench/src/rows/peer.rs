@@ -40,7 +40,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
             round(&mut shell, &file, content.size)
         }));
     }
-    if let Some(ssh) = &ssh {
+    if let Ok(ssh) = &ssh {
         let file = fetcher.file("scp");
         names.push("scp && sync");
         subjects.push(Subject::new("scp && sync", move || {
@@ -68,8 +68,8 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
     if web.is_none() {
         lines.push(Line::not_installed(ROW, "nginx and curl"));
     }
-    if ssh.is_none() {
-        lines.push(Line::not_installed(ROW, "sshd"));
+    if let Err(why) = ssh {
+        lines.push(Line::not_measured(ROW, "scp", &why));
     }
     Ok(lines)
 }

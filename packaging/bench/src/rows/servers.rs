@@ -3,7 +3,7 @@
 
 use crate::daemon::Daemon;
 use crate::process::{Guard, in_path};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -22,10 +22,17 @@ impl Content {
     pub(crate) fn new(size: u64) -> Result<Content> {
         let dir = TempDir::with_prefix("netkit-bench-files-").context("cannot make a temporary directory")?;
         fs::create_dir(dir.path().join("b"))?;
-        let mut zeros = std::io::Read::take(std::io::repeat(b'n'), size);
-        std::io::copy(&mut zeros, &mut File::create(dir.path().join("b/f"))?)
+        let content = Content { dir, size };
+        content.add("f", b'n')?;
+        Ok(content)
+    }
+
+    /// Another file of that size: of this byte alone.
+    pub(crate) fn add(&self, name: &str, byte: u8) -> Result<()> {
+        let mut bytes = std::io::Read::take(std::io::repeat(byte), self.size);
+        std::io::copy(&mut bytes, &mut File::create(self.shared().join(name))?)
             .context("cannot write the file")?;
-        Ok(Content { dir, size })
+        Ok(())
     }
 
     /// The directory with the file in it.
@@ -36,9 +43,7 @@ impl Content {
 
 /// A netkitd that shares the content.
 pub(crate) fn netkitd(content: &Content) -> Result<(Daemon, SocketAddr)> {
-    let share =
-        format!("[[share]]\nname = \"b\"\npath = \"{}\"\naccess = \"public\"\n", content.shared().display());
-    let daemon = Daemon::start_with(&share)?;
+    let daemon = Daemon::start_with(&shared_by(content))?;
     let address = daemon.connect()?.files_address()?;
     Ok((daemon, address))
 }
@@ -73,9 +78,12 @@ pub(crate) fn nginx(content: &Content) -> Result<Option<(Guard, SocketAddr)>> {
 
 /// A netkitd of this name that shares the content with its peers.
 pub(crate) fn named(name: &str, content: &Content) -> Result<Daemon> {
-    let shared = content.shared();
-    let share = format!("[[share]]\nname = \"b\"\npath = \"{}\"\naccess = \"public\"\n", shared.display());
-    Daemon::named_with(name, &share)
+    Daemon::named_with(name, &shared_by(content))
+}
+
+/// What the configuration of a netkitd says that shares the content.
+pub(crate) fn shared_by(content: &Content) -> String {
+    format!("[[share]]\nname = \"b\"\npath = \"{}\"\naccess = \"public\"\n", content.shared().display())
 }
 
 /// An rsync daemon that serves the content, and its URL; `None` where rsync is not installed.
@@ -103,17 +111,17 @@ pub(crate) struct Ssh {
     dir: PathBuf,
 }
 
-/// An sshd on loopback; `None` where it is not installed, or does not start for this user.
-pub(crate) fn sshd(content: &Content) -> Result<Option<Ssh>> {
+/// An sshd on loopback; why there is none, where it is not installed or lets this user not in.
+pub(crate) fn sshd(content: &Content) -> Result<Result<Ssh, String>> {
     let found = in_path("sshd").or_else(|| Some("/usr/sbin/sshd".into()).filter(|p: &PathBuf| p.is_file()));
-    let (Some(sshd), Some(keygen)) = (found, in_path("ssh-keygen")) else { return Ok(None) };
+    let (Some(sshd), Some(keygen), Some(_)) = (found, in_path("ssh-keygen"), in_path("scp")) else {
+        return Ok(Err("not installed".to_owned()));
+    };
     let dir = content.dir.path().to_owned();
     for key in ["host", "user"] {
         let mut make = Command::new(&keygen);
         make.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(dir.join(key)).stdin(Stdio::null());
-        if !make.status()?.success() {
-            return Ok(None);
-        }
+        ensure!(make.status()?.success(), "ssh-keygen makes no key");
     }
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let at = dir.display();
@@ -130,12 +138,14 @@ pub(crate) fn sshd(content: &Content) -> Result<Option<Ssh>> {
     command.arg("-D").arg("-f").arg(dir.join("sshd_config"));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut guard = Guard::spawn("sshd", &mut command)?;
-    if guard.wait_ready(|| TcpStream::connect(address)).is_err() {
-        return Ok(None);
+    if let Err(error) = guard.wait_ready(|| TcpStream::connect(address)) {
+        return Ok(Err(format!("{error:#}")));
     }
     let ssh = Ssh { _guard: guard, address, dir };
-    let probe = ssh.copy("sshd_config", Path::new("/dev/null")).output()?;
-    Ok(Some(ssh).filter(|_| probe.status.success()))
+    // A user whose account is locked is let in by no key where PAM is not asked.
+    let probe = ssh.copy("sshd_config", &ssh.dir.join("probe")).output()?;
+    let said = String::from_utf8_lossy(&probe.stderr).trim_end().to_owned();
+    Ok(if probe.status.success() { Ok(ssh) } else { Err(said) })
 }
 
 impl Ssh {
