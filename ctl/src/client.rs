@@ -91,7 +91,7 @@ impl Client {
     }
 
     /// Makes two calls at once: netkitd starts the second when it has started the first, and no time passes on the way.
-    /// Gives the answer to the first, which must be one that needs no waiting, and then that to the second.
+    /// Gives the answer to the first, which must be one that needs no waiting, if there is one; and that to the second.
     ///
     /// # Errors
     /// See [`CallError`]; both may have been carried out all the same.
@@ -99,7 +99,7 @@ impl Client {
         &mut self,
         first: &A,
         second: &B,
-    ) -> Result<(Result<A::Answer, Error>, B::Answer), CallError> {
+    ) -> Result<(Option<A::Answer>, B::Answer), CallError> {
         let ids = [self.next_id(), self.next_id()];
         let lines = [
             write_request(ids[0], A::METHOD, first)?,
@@ -107,12 +107,18 @@ impl Client {
             String::new(),
         ];
         self.write(&lines.join("\n"))?;
-        let answer = match self.answer_to(ids[0]) {
-            Ok(raw) => Ok(read_answer::<A>(&raw)?),
-            Err(CallError::Answer(error)) => Err(error),
+        let refusal = match self.answer_to(ids[0]) {
+            Ok(raw) => {
+                let first = read_answer::<A>(&raw)?;
+                return Ok((Some(first), read_answer::<B>(&self.answer_to(ids[1])?)?));
+            }
+            Err(CallError::Answer(refusal)) => refusal,
             Err(error) => return Err(error),
         };
-        Ok((answer, read_answer::<B>(&self.answer_to(ids[1])?)?))
+        match self.answer_to(ids[1]) {
+            Err(CallError::Lost(_)) => Err(CallError::Answer(refusal)), // of the session as a whole
+            answer => Ok((None, read_answer::<B>(&answer?)?)),
+        }
     }
 
     /// Waits for the answer to this call; those to others are dropped.

@@ -124,7 +124,12 @@ impl PartFile {
     /// # Errors
     /// Those of pwrite(2).
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset)
+        let mut at = offset;
+        bytes.chunks(limits::FETCH_WRITE).try_for_each(|chunk| {
+            self.file.write_all_at(chunk, at)?;
+            at += chunk.len() as u64;
+            Ok(())
+        })
     }
 
     /// Fills `buffer` from `offset` on.

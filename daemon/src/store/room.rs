@@ -1,5 +1,5 @@
-//! Room at the end of the write-ahead log. Used by the writer thread between two commits, so that nobody else writes
-//! there meanwhile; knows nothing of what is in the log.
+//! The write-ahead log as a file: room at its end, and its sync. Used by the writer thread between two commits, so that
+//! nobody else writes there meanwhile; knows nothing of what is in the log.
 
 use crate::limits;
 use rustix::fs::{Mode, OFlags, fdatasync, fstat, fstatfs, open};
@@ -14,9 +14,9 @@ use std::path::Path;
 /// (Room that is only reserved, by fallocate(2), gains nothing: the first write to it changes the file's extents.)
 #[derive(Debug)]
 pub(super) struct Room {
-    /// `None` where it can't be written to: then the log grows with each commit, as it does elsewhere.
+    /// `None` where it can't be opened: then the log grows with each commit, as it does elsewhere.
     log: Option<File>,
-    /// How long the file was when room was made last.
+    /// How long the file was when room was made last; the greatest number where that failed.
     made: u64,
 }
 
@@ -29,6 +29,18 @@ impl Room {
         Room { log: log.inspect_err(|error| tracing::debug!(%error, "no room for the log")).ok(), made: 0 }
     }
 
+    /// Whether the log can be synced from here.
+    pub(super) fn is_there(&self) -> bool {
+        self.log.is_some()
+    }
+
+    /// Syncs what SQLite has written to the log.
+    pub(super) fn sync(&self) {
+        if let Some(Err(error)) = self.log.as_ref().map(fdatasync) {
+            tracing::warn!(%error, "can't sync receipts; peers will be asked for them again after a crash");
+        }
+    }
+
     /// Makes room where the last is used up. There is an end to that: SQLite starts over after a checkpoint.
     pub(super) fn make(&mut self) {
         let Some(log) = &self.log else { return };
@@ -36,7 +48,7 @@ impl Room {
             Ok(made) => self.made = made,
             Err(error) => {
                 tracing::debug!(%error, "no room for the log");
-                self.log = None;
+                self.made = u64::MAX;
             }
         }
     }

@@ -125,7 +125,7 @@ impl Sending<'_> {
             let subscribe = EventsSubscribe { epoch: None, since: None, filter };
             let (subscribed, sent) = self.client.both(&subscribe, &request)?;
             // What was sent before has its events further back.
-            self.subscribed = subscribed.ok().filter(|subscribed| subscribed.head < sent.id);
+            self.subscribed = subscribed.filter(|subscribed| subscribed.head < sent.id);
             sent
         } else {
             self.client.call(&request)?

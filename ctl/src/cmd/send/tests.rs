@@ -109,3 +109,12 @@ fn nobody_of_that_name_is_not_found() {
         assert_eq!(send(&fake, "--wait bob hi").unwrap_err().exit, exit);
     }
 }
+
+#[test]
+fn where_nothing_can_be_followed_that_is_told() {
+    let fake = Fake::with(&[]);
+    fake.state().fails = Some(("events.subscribe", "busy"));
+    let failure = send(&fake, "--wait bob hi").unwrap_err();
+    assert_ne!(failure.exit, Exit::Unreachable, "{failure:?}");
+    assert_eq!(fake.state().calls, ["events.subscribe", "chat.send", "events.subscribe"]);
+}
