@@ -20,8 +20,8 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Bytes asked of the socket at once.
-const READ: usize = 64 * 1024;
+/// Bytes asked of the socket at once: each page of it that is touched for the first time costs a start a microsecond.
+const READ: usize = 16 * 1024;
 /// After so long without an answer that is told.
 const SLOW: Duration = Duration::from_secs(5);
 

@@ -92,21 +92,7 @@ impl Listener {
     /// # Errors
     /// What netkitd answered, or why it can't be reached.
     pub(crate) fn open(socket: PathBuf, filter: Filter, since: Option<Seq>) -> Outcome<Listener> {
-        let client = Client::connect(&socket)?;
-        Listener::over(client, socket, filter, since)
-    }
-
-    /// As [`Listener::open`], over a session that is there already: its calls are through.
-    ///
-    /// # Errors
-    /// As [`Listener::open`].
-    pub(crate) fn over(
-        client: Client,
-        socket: PathBuf,
-        filter: Filter,
-        since: Option<Seq>,
-    ) -> Outcome<Listener> {
-        Listener::subscribe(client, socket, filter, since, None, false)
+        Listener::subscribe(socket, filter, since, None, false)
     }
 
     /// One that has subscribed already, over `client` and from the log's end on.
@@ -122,18 +108,17 @@ impl Listener {
     /// # Errors
     /// As [`Listener::open`].
     pub(crate) fn lasting(socket: PathBuf, filter: Filter, interrupt: OwnedFd) -> Outcome<Listener> {
-        let client = Client::connect(&socket)?;
-        Listener::subscribe(client, socket, filter, None, Some(interrupt), true)
+        Listener::subscribe(socket, filter, None, Some(interrupt), true)
     }
 
     fn subscribe(
-        mut client: Client,
         socket: PathBuf,
         filter: Filter,
         since: Option<Seq>,
         interrupt: Option<OwnedFd>,
         lasting: bool,
     ) -> Outcome<Listener> {
+        let mut client = Client::connect(&socket)?;
         client.wait_until(None, copy(interrupt.as_ref()));
         let answer = client.call(&EventsSubscribe { epoch: None, since, filter: filter.clone() })?;
         let listener = Listener::subscribed(client, socket, filter, &answer);

@@ -36,7 +36,10 @@ pub(super) async fn answer(engine: Arc<Engine>, list: ListPeer) {
 
 async fn ask(engine: &Engine, way: &Way, path: &SafePath, is_linked: bool) -> Result<Listing, Failed> {
     let channel = engine.peers.connect(way).await;
-    let mut channel = channel.map_err(|failed| if is_linked { failed } else { away(way, &failed) })?;
+    let mut channel = channel.map_err(|failed| match failed.failure.kind {
+        Kind::Network | Kind::Timeout if !is_linked => away(way, &failed),
+        _ => failed, // another box, for one, is no absence
+    })?;
     let components: Vec<String> = path.components().map(percent_encoded).collect();
     let target = format!("/{}", components.join("/"));
     let directory = if path.is_root() { target.clone() } else { format!("{target}/") };

@@ -3,7 +3,7 @@
 
 use crate::limits;
 use rustix::fs::{Mode, OFlags, fdatasync, fstat, fstatfs, open};
-use rustix::io::pwrite;
+use rustix::io::write;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -25,7 +25,9 @@ impl Room {
     pub(super) fn of(database: &Path) -> Room {
         let mut log = database.as_os_str().to_owned();
         log.push("-wal");
-        let log = open(&log, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map(File::from);
+        // Appending: what another process, somebody's sqlite3, writes there meanwhile is not overwritten.
+        let log =
+            open(&log, OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC, Mode::empty()).map(File::from);
         Room { log: log.inspect_err(|error| tracing::debug!(%error, "no room for the log")).ok(), made: 0 }
     }
 
@@ -65,7 +67,7 @@ fn room(log: &File, made: u64) -> io::Result<u64> {
         return Ok(length);
     }
     let zeros = vec![0; limits::STORE_ROOM_STEP];
-    let written = pwrite(log, &zeros, length)?;
+    let written = write(log, &zeros)?;
     fdatasync(log)?;
     Ok(length + written as u64)
 }

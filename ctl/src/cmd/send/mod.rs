@@ -214,9 +214,10 @@ impl Sending<'_> {
         let mut listener = if let Some(subscribed) = &self.subscribed {
             Listener::subscribed(self.client, socket, delivery::topics(&delivery::TOPICS), subscribed)
         } else {
-            // What happened to them since they were committed is in the log, of one that was sent before, too.
+            // What happened to them since they were committed is in the log, of one that was sent before, too. netkitd may
+            // have been started again since.
             let filter = delivery::topics(&[&delivery::TOPICS[..], &["message.queued"]].concat());
-            Listener::over(self.client, socket, filter, Some(first.prev()))?
+            Listener::open(socket, filter, Some(first.prev()))?
         };
         let waited = self.committed.wait(&mut listener, deadline);
         waited.map_err(|failure| explain(context, &self.settings.dest, failure))
