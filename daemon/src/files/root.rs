@@ -177,18 +177,21 @@ pub(super) fn kind_of(stat: &Stat) -> Option<Kind> {
     }
 }
 
-/// Whatever keeps a path from being followed, it does not exist for those who ask.
+/// Whatever keeps a path from being followed, nothing is there. What netkitd may not read is told apart: whoever makes
+/// something of a whole directory must not take it for gone.
 fn not_found(error: Errno) -> io::Error {
     match error {
-        Errno::NOENT
-        | Errno::NOTDIR
-        | Errno::LOOP
-        | Errno::XDEV
-        | Errno::ACCESS
-        | Errno::PERM
-        | Errno::NAMETOOLONG => io::ErrorKind::NotFound.into(),
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NAMETOOLONG => {
+            io::ErrorKind::NotFound.into()
+        }
         other => other.into(),
     }
+}
+
+/// Whether nothing is there for those who ask, who are not told what netkitd may not read.
+#[must_use]
+pub fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
 }
 
 #[cfg(test)]
@@ -242,6 +245,33 @@ mod tests {
         }
         assert!(matches!(open(dir.path(), ResolveFlags::empty(), &SafePath::root()), Ok(Opened::Dir(_))));
         assert_eq!(kind(&at("gone"), "x"), Err(io::ErrorKind::NotFound));
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_not_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("closed")).unwrap();
+        std::fs::write(dir.path().join("closed/x"), "").unwrap();
+        std::fs::write(dir.path().join("f"), "").unwrap();
+        let set_mode = |mode| {
+            for name in ["closed", "f"] {
+                let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+                std::fs::set_permissions(dir.path().join(name), mode).unwrap();
+            }
+        };
+        set_mode(0);
+        super::super::without_capabilities(|| {
+            for (path, expected) in [
+                ("closed", io::ErrorKind::PermissionDenied),
+                ("closed/x", io::ErrorKind::PermissionDenied),
+                ("f", io::ErrorKind::PermissionDenied),
+                ("g", io::ErrorKind::NotFound),
+            ] {
+                assert_eq!(kind(dir.path(), path), Err(expected), "{path}");
+            }
+        });
+        set_mode(0o700);
+        assert_eq!(kind(dir.path(), "closed/x"), Ok(Kind::File));
     }
 
     #[test]

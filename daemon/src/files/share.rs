@@ -46,7 +46,8 @@ impl Share {
     /// Opens what is beneath the share; files that the share hides do not exist. Blocks.
     ///
     /// # Errors
-    /// [`io::ErrorKind::NotFound`] for everything that may not be seen.
+    /// [`io::ErrorKind::NotFound`] for everything that may not be seen, [`io::ErrorKind::PermissionDenied`] for what
+    /// netkitd may not read.
     pub fn open(&self, path: &SafePath) -> io::Result<Opened> {
         if self.hides(path) {
             return Err(io::ErrorKind::NotFound.into());
