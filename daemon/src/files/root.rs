@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -78,6 +78,12 @@ impl OpenFile {
     /// What the file system says.
     pub fn is_unchanged(&self) -> io::Result<bool> {
         Ok(Stamp::from(&rustix::fs::fstat(&self.file)?) == self.stamp)
+    }
+
+    /// Where it is, by whichever way it was opened; nothing where that is not known. Does not block.
+    #[must_use]
+    pub fn place(&self) -> Vec<u8> {
+        place_of(&self.file).unwrap_or_default()
     }
 
     /// Reads the file as it was when it was opened, to its size of then. Blocks.
@@ -166,6 +172,25 @@ fn open_once(
             is_executable: stat.st_mode & 0o100 != 0,
         }),
     })
+}
+
+/// The place of a directory, with a slash at its end. Blocks.
+pub(super) fn place_of_directory(path: &Path, links: ResolveFlags) -> Option<Vec<u8>> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat2(rustix::fs::CWD, path, flags, Mode::empty(), links).ok()?;
+    let mut place = place_of(&directory)?;
+    if !place.ends_with(b"/") {
+        place.push(b'/');
+    }
+    Some(place)
+}
+
+/// The path that the kernel knows for what is open (proc_pid_fd(5)): without links, so that a file has one place however
+/// many ways lead there. What has none any more may be told as one of this end; what is called so goes without, too.
+fn place_of(fd: impl AsFd) -> Option<Vec<u8>> {
+    let link = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
+    let place = rustix::fs::readlink(link, Vec::new()).ok()?.into_bytes();
+    (place.starts_with(b"/") && !place.ends_with(b" (deleted)")).then_some(place)
 }
 
 /// What may be opened; `None`: nothing of the sort.

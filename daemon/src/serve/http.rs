@@ -153,7 +153,7 @@ async fn respond(
     match opened {
         Opened::File(_) if target.trailing_slash => Err(NOT_FOUND),
         Opened::File(file) if matches!(target.place, Place::Manifest { .. }) => {
-            manifest::respond(site, caller, reset, request, (&share, &path), file).await
+            manifest::respond(site, caller, reset, request, file).await
         }
         Opened::File(file) => file::respond(site, reset, request, &path, file),
         Opened::Dir(_) if matches!(target.place, Place::Manifest { .. }) => Err(NOT_FOUND),
