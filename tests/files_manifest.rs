@@ -11,6 +11,7 @@ use serde_json::Value;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -273,4 +274,27 @@ fn of_shares_that_overlap_each_shows_what_the_other_one_was_hashed_for() {
     });
     assert_eq!(as_bob.http(files, &blob("shared twice"), &[]).body, b"shared twice");
     assert_eq!(as_bob.http(files, &blob("hidden"), &[]).status, 404);
+}
+
+#[test]
+fn links_to_a_share_or_in_it_make_no_other_place_of_a_file() {
+    let (dir, links) = (directory(), directory());
+    std::fs::write(dir.path().join("f"), "linked").unwrap();
+    symlink(".", dir.path().join("again")).unwrap();
+    symlink(dir.path(), links.path().join("to")).unwrap();
+    let shares = share("priv", dir.path(), "access = \"trusted\"")
+        + &share("pub", &links.path().join("to"), "access = \"public\"");
+    let (alice, bob) = (box_of(builder_with("alice", &shares)), box_of(builder("bob")));
+    befriend(&bob, &alice);
+    let (files, as_bob) = (alice.files(), Caller::of(&bob));
+    let blob = format!("GET /.netkit/v1/blob/{}", crate::harness::blake3(b"linked"));
+    eventually("it is known", || {
+        as_bob.http(files, "GET /.netkit/v1/manifest/priv/again/again/f", &[]);
+        Some(()).filter(|()| as_bob.http(files, &blob, &[]).status == 200)
+    });
+    assert_eq!(
+        http(files, &blob, &[]).body,
+        b"linked",
+        "through the other share, without a question of its own"
+    );
 }

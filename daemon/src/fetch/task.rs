@@ -161,17 +161,18 @@ impl Task {
         self.start.way.clone().unwrap_or_else(|| Err(unknown()))
     }
 
-    /// Asks, and again where the source is busy, after the time that it names; that is no failure, unless it goes on.
+    /// Asks, and again where the source is busy, after the time that it names; that is no failure, unless it goes on: then
+    /// others get the turn.
     pub(super) async fn asked<T, A>(&self, ask: impl Fn() -> A) -> Result<T, Break>
     where
         A: Future<Output = Result<T, Failed>>,
     {
-        let until = Instant::now() + limits::FETCH_BUSY;
+        let until = Instant::now() + limits::FETCH_BUSY_TURN;
         let asked = async {
             loop {
                 match ask().await {
                     Err(Failed { retry: Retry::Busy(pause), .. })
-                        if until.duration_since(Instant::now()) > pause =>
+                        if until.duration_since(Instant::now()) > pause.max(limits::FETCH_BUSY_PAUSE) =>
                     {
                         tokio::time::sleep(pause.max(limits::FETCH_BUSY_PAUSE)).await;
                     }

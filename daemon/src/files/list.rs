@@ -1,6 +1,6 @@
 //! What a shared directory holds. Blocks.
 
-use super::root::{Kind, Stamp, kind_of};
+use super::root::{Kind, Stamp, is_nothing, kind_of};
 use super::share::Share;
 use netkit_proto::files::listing::{EntryKind, ListEntry};
 use netkit_proto::path::SafePath;
@@ -80,7 +80,7 @@ pub fn list(
             None => match path.join(name).map_err(io::Error::other).and_then(|path| share.open(&path)) {
                 Ok(super::Opened::File(file)) => (Kind::File, file.stamp),
                 Ok(super::Opened::Dir(dir)) => (Kind::Dir, Stamp::from(&rustix::fs::fstat(&dir)?)),
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) if is_nothing(&error) => continue,
                 Err(error) => return Err(error),
             },
         };
@@ -92,13 +92,15 @@ pub fn list(
     Ok((entries, truncated))
 }
 
-/// Whether netkitd's rights are enough. Where the system does not tell, opening it will.
+/// Whether netkitd's rights are enough. Where the system does not tell, or not all that keeps netkitd from it, opening it
+/// will.
 fn is_readable(at: &OwnedFd, name: &CStr, kind: Kind) -> bool {
     let access = match kind {
         Kind::File => Access::READ_OK,
         Kind::Dir => Access::READ_OK | Access::EXEC_OK,
     };
-    !matches!(accessat(at, name, access, AtFlags::EACCESS | AtFlags::SYMLINK_NOFOLLOW), Err(Errno::ACCESS))
+    let flags = AtFlags::EACCESS | AtFlags::SYMLINK_NOFOLLOW;
+    !matches!(accessat(at, name, access, flags), Err(Errno::ACCESS | Errno::PERM))
 }
 
 #[cfg(test)]

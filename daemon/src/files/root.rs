@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -78,6 +78,12 @@ impl OpenFile {
     /// What the file system says.
     pub fn is_unchanged(&self) -> io::Result<bool> {
         Ok(Stamp::from(&rustix::fs::fstat(&self.file)?) == self.stamp)
+    }
+
+    /// Where it is, by whichever way it was opened; nothing where that is not known. Does not block.
+    #[must_use]
+    pub fn place(&self) -> Vec<u8> {
+        place_of(&self.file).unwrap_or_default()
     }
 
     /// Reads the file as it was when it was opened, to its size of then. Blocks.
@@ -168,6 +174,25 @@ fn open_once(
     })
 }
 
+/// The place of a directory, with a slash at its end. Blocks.
+pub(super) fn place_of_directory(path: &Path, links: ResolveFlags) -> Option<Vec<u8>> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat2(rustix::fs::CWD, path, flags, Mode::empty(), links).ok()?;
+    let mut place = place_of(&directory)?;
+    if !place.ends_with(b"/") {
+        place.push(b'/');
+    }
+    Some(place)
+}
+
+/// The path that the kernel knows for what is open (proc_pid_fd(5)): without links, so that a file has one place however
+/// many ways lead there. What has none any more may be told as one of this end; what is called so goes without, too.
+fn place_of(fd: impl AsFd) -> Option<Vec<u8>> {
+    let link = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
+    let place = rustix::fs::readlink(link, Vec::new()).ok()?.into_bytes();
+    (place.starts_with(b"/") && !place.ends_with(b" (deleted)")).then_some(place)
+}
+
 /// What may be opened; `None`: nothing of the sort.
 pub(super) fn kind_of(stat: &Stat) -> Option<Kind> {
     match FileType::from_raw_mode(stat.st_mode) {
@@ -177,18 +202,21 @@ pub(super) fn kind_of(stat: &Stat) -> Option<Kind> {
     }
 }
 
-/// Whatever keeps a path from being followed, it does not exist for those who ask.
+/// Whatever keeps a path from being followed, nothing is there. What netkitd may not read is told apart: whoever makes
+/// something of a whole directory must not take it for gone.
 fn not_found(error: Errno) -> io::Error {
     match error {
-        Errno::NOENT
-        | Errno::NOTDIR
-        | Errno::LOOP
-        | Errno::XDEV
-        | Errno::ACCESS
-        | Errno::PERM
-        | Errno::NAMETOOLONG => io::ErrorKind::NotFound.into(),
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NAMETOOLONG => {
+            io::ErrorKind::NotFound.into()
+        }
         other => other.into(),
     }
+}
+
+/// Whether nothing is there for those who ask, who are not told what netkitd may not read.
+#[must_use]
+pub fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
 }
 
 #[cfg(test)]
@@ -242,6 +270,33 @@ mod tests {
         }
         assert!(matches!(open(dir.path(), ResolveFlags::empty(), &SafePath::root()), Ok(Opened::Dir(_))));
         assert_eq!(kind(&at("gone"), "x"), Err(io::ErrorKind::NotFound));
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_not_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("closed")).unwrap();
+        std::fs::write(dir.path().join("closed/x"), "").unwrap();
+        std::fs::write(dir.path().join("f"), "").unwrap();
+        let set_mode = |mode| {
+            for name in ["closed", "f"] {
+                let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+                std::fs::set_permissions(dir.path().join(name), mode).unwrap();
+            }
+        };
+        set_mode(0);
+        super::super::without_capabilities(|| {
+            for (path, expected) in [
+                ("closed", io::ErrorKind::PermissionDenied),
+                ("closed/x", io::ErrorKind::PermissionDenied),
+                ("f", io::ErrorKind::PermissionDenied),
+                ("g", io::ErrorKind::NotFound),
+            ] {
+                assert_eq!(kind(dir.path(), path), Err(expected), "{path}");
+            }
+        });
+        set_mode(0o700);
+        assert_eq!(kind(dir.path(), "closed/x"), Ok(Kind::File));
     }
 
     #[test]

@@ -4,7 +4,6 @@ use super::root::{self, Opened};
 use netkit_proto::path::SafePath;
 use rustix::fs::ResolveFlags;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -35,18 +34,17 @@ pub struct Share {
 }
 
 impl Share {
-    /// The absolute path of what is beneath the share; of the share itself with a slash at its end.
+    /// What the place of each file beneath begins with, where that is known: see [`super::OpenFile::place`]. Blocks.
     #[must_use]
-    pub fn place_of(&self, path: &SafePath) -> Vec<u8> {
-        let root: PathBuf = self.path.components().collect(); // without slashes and dots that say nothing
-        let root = root.as_os_str().as_bytes();
-        [root.strip_suffix(b"/").unwrap_or(root), b"/", path.as_bytes()].concat()
+    pub fn prefix(&self) -> Option<Vec<u8>> {
+        root::place_of_directory(&self.path, self.root_links())
     }
 
     /// Opens what is beneath the share; files that the share hides do not exist. Blocks.
     ///
     /// # Errors
-    /// [`io::ErrorKind::NotFound`] for everything that may not be seen.
+    /// [`io::ErrorKind::NotFound`] for everything that may not be seen, [`io::ErrorKind::PermissionDenied`] for what
+    /// netkitd may not read.
     pub fn open(&self, path: &SafePath) -> io::Result<Opened> {
         if self.hides(path) {
             return Err(io::ErrorKind::NotFound.into());
@@ -151,15 +149,41 @@ mod tests {
 
     #[test]
     fn what_is_in_two_shares_has_one_place() {
-        let place = |root: &str, path: &str| {
-            let path =
-                if path.is_empty() { SafePath::root() } else { SafePath::parse(path.as_bytes()).unwrap() };
-            String::from_utf8(share(root.as_ref(), false).place_of(&path)).unwrap()
-        };
-        for (root, path) in [("/", "srv/a/f"), ("/srv", "a/f"), ("/srv/a/", "f"), ("/srv//./a", "f")] {
-            assert_eq!(place(root, path), "/srv/a/f");
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("srv/a")).unwrap();
+        std::fs::write(root.join("srv/a/f"), "").unwrap();
+        for (target, link) in [("srv/a", "to_a"), (".", "srv/a/again"), ("f", "srv/a/g")] {
+            std::os::unix::fs::symlink(target, root.join(link)).unwrap();
         }
-        assert_eq!([place("/", ""), place("/srv/", "")], ["/", "/srv/"]);
+        let place = |shared: &str, path: &str| {
+            let share = share(&root.join(shared), false);
+            match share.open(&SafePath::parse(path.as_bytes()).unwrap()) {
+                Ok(Opened::File(file)) => (share.prefix().unwrap(), file.place()),
+                other => panic!("{other:?}"),
+            }
+        };
+        let at = |path: &str| root.join(path).into_os_string().into_encoded_bytes();
+        for (shared, path, prefix) in [
+            ("srv", "a/f", "srv/"),
+            ("srv//./a/", "f", "srv/a/"),
+            ("to_a", "f", "srv/a/"),
+            ("srv", "a/again/again/f", "srv/"),
+            ("to_a", "again/g", "srv/a/"),
+        ] {
+            assert_eq!(place(shared, path), (at(prefix), at("srv/a/f")), "{shared} {path}");
+        }
+        assert_eq!(share("/".as_ref(), false).prefix(), Some(b"/".to_vec()));
+        assert_eq!(share(&root.join("gone"), false).prefix(), None);
+        let added = Share { configured: false, ..share(&root.join("to_a"), false) };
+        assert_eq!(added.prefix(), None, "a link was put there since");
+        // What is gone is nowhere, also where it left another link.
+        std::fs::hard_link(root.join("srv/a/f"), root.join("other")).unwrap();
+        let Ok(Opened::File(file)) = share(&root, false).open(&SafePath::parse(b"srv/a/f").unwrap()) else {
+            panic!()
+        };
+        std::fs::remove_file(root.join("srv/a/f")).unwrap();
+        assert_eq!(file.place(), b"");
     }
 
     #[test]

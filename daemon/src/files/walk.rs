@@ -7,6 +7,7 @@ use super::share::Share;
 use crate::limits;
 use netkit_proto::path::SafePath;
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ pub struct Walk {
     after: Vec<u8>,
     /// The directories that it is in.
     levels: Vec<(SafePath, std::vec::IntoIter<Place>)>,
+    /// Directories that were told as unreadable, until the walk is past what is in them.
+    closed: HashSet<SafePath>,
 }
 
 /// An entry, or what is in a directory. Both have a place of their own, since `a-b` comes between `a` and `a/b`.
@@ -50,6 +53,20 @@ pub enum Step {
     Entry(SafePath, DirEntry),
     /// A directory of which not all is shown: it has too many entries, or lies too deep.
     LeftOut,
+    /// The directory at this path can't be read, though it was an entry that can.
+    Closed(SafePath),
+}
+
+/// What comes of going into a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entered {
+    Whole,
+    /// It has more entries than are read.
+    Truncated,
+    /// It is none any more.
+    Gone,
+    /// netkitd may not read it.
+    Closed,
 }
 
 impl Walk {
@@ -59,11 +76,12 @@ impl Walk {
     /// Where it is no directory, or can't be read.
     pub fn new(share: Arc<Share>, path: SafePath, after: Vec<u8>) -> io::Result<Walk> {
         let base = if path.is_root() { 0 } else { path.as_bytes().len() + 1 };
-        let mut walk = Walk { share, base, after, levels: Vec::new() };
+        let mut walk = Walk { share, base, after, levels: Vec::new(), closed: HashSet::new() };
         match walk.enter(path)? {
-            Some(is_truncated) if !is_truncated => Ok(walk),
-            Some(_) => Err(io::Error::other("more entries in the directory than are walked")),
-            None => Err(io::ErrorKind::NotFound.into()),
+            Entered::Whole => Ok(walk),
+            Entered::Truncated => Err(io::Error::other("more entries in the directory than are walked")),
+            Entered::Gone => Err(io::ErrorKind::NotFound.into()),
+            Entered::Closed => Err(io::ErrorKind::PermissionDenied.into()),
         }
     }
 
@@ -73,15 +91,18 @@ impl Walk {
         path.as_bytes().get(self.base..).unwrap_or_default()
     }
 
-    /// Goes on in a directory; whether it has more entries than are read, `None` where it is none any more.
-    fn enter(&mut self, path: SafePath) -> io::Result<Option<bool>> {
-        let directory = match self.share.open(&path) {
-            Ok(Opened::Dir(directory)) => directory,
-            Ok(Opened::File(_)) => return Ok(None),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None), // it is gone since
+    /// Goes on in a directory.
+    fn enter(&mut self, path: SafePath) -> io::Result<Entered> {
+        let listed = self.share.open(&path).and_then(|opened| match opened {
+            Opened::Dir(directory) => list(&self.share, &path, directory, limits::ARCHIVE_LISTING),
+            Opened::File(_) => Err(io::ErrorKind::NotFound.into()),
+        });
+        let (entries, is_truncated) = match listed {
+            Ok(listed) => listed,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Entered::Gone),
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => return Ok(Entered::Closed),
             Err(error) => return Err(error),
         };
-        let (entries, is_truncated) = list(&self.share, &path, directory, limits::ARCHIVE_LISTING)?;
         let mut places = Vec::with_capacity(entries.len());
         for entry in entries.into_iter().filter(|entry| !entry.is_link) {
             if entry.kind == Kind::Dir && entry.is_readable {
@@ -91,13 +112,17 @@ impl Walk {
         }
         places.sort_by(Place::order);
         self.levels.push((path, places.into_iter()));
-        Ok(Some(is_truncated))
+        Ok(if is_truncated { Entered::Truncated } else { Entered::Whole })
     }
 
     /// Whether all that is in this directory was before.
     fn is_behind(&self, path: &SafePath) -> bool {
         let inside = [self.relative(path), b"/"].concat();
         inside < self.after && !self.after.starts_with(&inside)
+    }
+
+    fn is_closed(&self, directory: &SafePath) -> bool {
+        matches!(self.share.open(directory), Err(e) if e.kind() == io::ErrorKind::PermissionDenied)
     }
 
     fn step(&mut self) -> io::Result<Option<Step>> {
@@ -109,7 +134,12 @@ impl Walk {
             let (Place::Entry(DirEntry { name, .. }) | Place::Inside(name)) = &place;
             let Ok(path) = directory.join(name) else { return Ok(Some(Step::LeftOut)) };
             match place {
-                Place::Entry(entry) if self.relative(&path) > self.after.as_slice() => {
+                Place::Entry(mut entry) if self.relative(&path) > self.after.as_slice() => {
+                    // What rights say is not all that counts, and an entry that was told can't be taken back.
+                    if entry.kind == Kind::Dir && entry.is_readable && self.is_closed(&path) {
+                        entry.is_readable = false;
+                        self.closed.insert(path.clone());
+                    }
                     return Ok(Some(Step::Entry(path, entry)));
                 }
                 Place::Entry(_) => {}
@@ -117,11 +147,12 @@ impl Walk {
                 Place::Inside(_) if self.levels.len() == limits::ARCHIVE_DEPTH => {
                     return Ok(Some(Step::LeftOut));
                 }
-                Place::Inside(_) => {
-                    if self.enter(path)?.unwrap_or(false) {
-                        return Ok(Some(Step::LeftOut));
-                    }
-                }
+                Place::Inside(_) if self.closed.remove(&path) => {}
+                Place::Inside(_) => match self.enter(path.clone())? {
+                    Entered::Whole | Entered::Gone => {}
+                    Entered::Truncated => return Ok(Some(Step::LeftOut)),
+                    Entered::Closed => return Ok(Some(Step::Closed(path))),
+                },
             }
         }
         Ok(None)
@@ -146,16 +177,19 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    fn walk(dir: &Path, path: &str, after: &str) -> Vec<String> {
-        let share = Share {
+    fn share(dir: &Path) -> Arc<Share> {
+        Arc::new(Share {
             name: "s".into(),
             path: dir.into(),
             access: Access::Public,
             dot_files: false,
             configured: true,
-        };
+        })
+    }
+
+    fn walk(dir: &Path, path: &str, after: &str) -> Vec<String> {
         let path = if path.is_empty() { SafePath::root() } else { SafePath::parse(path.as_bytes()).unwrap() };
-        let mut walk = Walk::new(Arc::new(share), path, after.into()).unwrap();
+        let mut walk = Walk::new(share(dir), path, after.into()).unwrap();
         let mut found = Vec::new();
         while let Some(step) = walk.next() {
             let Step::Entry(path, _) = step.unwrap() else { panic!("something is left out") };
@@ -193,6 +227,43 @@ mod tests {
     }
 
     #[test]
+    fn what_is_closed_does_not_seem_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let set_mode = |name: &str, mode| {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            std::fs::set_permissions(dir.path().join(name), mode).unwrap();
+        };
+        for name in ["a", "b", "c"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+            std::fs::write(dir.path().join(name).join("x"), "").unwrap();
+        }
+        let told = super::super::without_capabilities(|| {
+            let walk = Walk::new(share(dir.path()), SafePath::root(), Vec::new()).unwrap();
+            // Rights said yes; now one can't be opened, and another one when its entry was told.
+            set_mode("a", 0);
+            let mut told = Vec::new();
+            for step in walk {
+                told.push(match step.unwrap() {
+                    Step::Entry(path, entry) => (path, entry.is_readable),
+                    Step::Closed(path) => (path, false),
+                    Step::LeftOut => panic!(),
+                });
+                if told.len() == 2 {
+                    set_mode("b", 0);
+                }
+            }
+            told
+        });
+        for name in ["a", "b"] {
+            set_mode(name, 0o700);
+        }
+        let told: Vec<_> = told.iter().map(|(path, readable)| (path.as_bytes(), *readable)).collect();
+        let expected: [(&[u8], bool); 5] =
+            [(b"a", false), (b"b", true), (b"b", false), (b"c", true), (b"c/x", true)];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
     fn what_lies_too_deep_is_told() {
         let dir = tempfile::tempdir().unwrap();
         let mut path = dir.path().to_owned();
@@ -200,15 +271,8 @@ mod tests {
             path.push("d");
         }
         std::fs::create_dir_all(path).unwrap();
-        let share = Share {
-            name: "s".into(),
-            path: dir.path().into(),
-            access: Access::Public,
-            dot_files: false,
-            configured: true,
-        };
         let steps: Vec<Step> =
-            Walk::new(Arc::new(share), SafePath::root(), vec![]).unwrap().map(Result::unwrap).collect();
+            Walk::new(share(dir.path()), SafePath::root(), vec![]).unwrap().map(Result::unwrap).collect();
         assert_eq!(steps.len(), limits::ARCHIVE_DEPTH + 1);
         assert!(matches!(steps.last(), Some(Step::LeftOut)));
     }

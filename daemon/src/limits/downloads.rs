@@ -14,7 +14,10 @@ pub const FETCH_ANSWER: Duration = FETCH_STALLED;
 pub const FETCH_STALLED: Duration = Duration::from_secs(30);
 /// and how many bytes in that time are more than that: a kilobyte a second.
 pub const FETCH_PROGRESS: u64 = 30 << 10;
-/// How long a download waits for a peer that is busy before others get its turn, and then until it has another one.
+/// How long a download waits for a peer that is busy before others get its turn: as long as a short rush takes. Some that
+/// wait for a peer that is busy for ever would else hold all turns,
+pub const FETCH_BUSY_TURN: Duration = Duration::from_secs(5);
+/// and how long then at least until it has another one: long beside the former.
 pub const FETCH_BUSY: Duration = Duration::from_secs(60);
 /// The shortest pause before a peer that is busy is asked again, whatever it says.
 pub const FETCH_BUSY_PAUSE: Duration = Duration::from_millis(500);

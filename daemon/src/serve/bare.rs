@@ -3,7 +3,7 @@
 use super::caller::Caller;
 use super::site::Site;
 use super::stream::Stream;
-use crate::files::{FileStream, OpenFile, Opened, Share};
+use crate::files::{FileStream, OpenFile, Opened, Share, is_nothing};
 use netkit_proto::files::plain::{NO_FILE, paths_of};
 use std::io;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ async fn find(name: &[u8], site: &Site) -> io::Result<Option<(Arc<Share>, OpenFi
             match opened {
                 Ok(Opened::File(file)) => return Ok(Some((Arc::clone(share), file))),
                 Ok(Opened::Dir(_)) => {}
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if is_nothing(&error) => {}
                 Err(e) => return Err(e),
             }
         }

@@ -16,12 +16,16 @@ pub(super) async fn find(
     shares: Vec<Arc<Share>>,
     hash: BlockHash,
 ) -> Option<(Arc<Share>, SafePath, OpenFile)> {
-    let seen = shares.iter().map(|share| {
-        let prefix = share.place_of(&SafePath::root());
-        Seen { prefix, dot_files: share.dot_files }
-    });
+    let located = move || -> (Vec<_>, Vec<_>) {
+        let located = |share: Arc<Share>| {
+            let seen = Seen { prefix: share.prefix()?, dot_files: share.dot_files };
+            Some((share, seen))
+        };
+        shares.into_iter().filter_map(located).unzip()
+    };
+    let (shares, seen) = tokio::task::spawn_blocking(located).await.ok()?;
     // What may not be seen is not looked at: not even the time that it takes tells whether it is there.
-    let holders = site.reader.holders(hash, seen.collect()).await;
+    let holders = site.reader.holders(hash, seen).await;
     let holders =
         holders.inspect_err(|error| tracing::debug!(%error, "what is known of files can't be read"));
     let holders = holders.ok().filter(|holders| !holders.is_empty())?;

@@ -6,7 +6,7 @@ use super::site::Site;
 use super::stream::Reset;
 use super::unreadable::Unreadable;
 use super::{blob, file, manifest, pages, tar, target, tree};
-use crate::files::{DirEntry, Opened, Share, list};
+use crate::files::{DirEntry, Opened, Share, is_nothing, list};
 use crate::hub::content::file_key;
 use crate::limits;
 use hyper::body::Incoming;
@@ -69,7 +69,7 @@ pub(super) struct Refusal(pub StatusCode, pub &'static str);
 
 impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Refusal {
-        if error.kind() == io::ErrorKind::NotFound {
+        if is_nothing(&error) {
             return NOT_FOUND;
         }
         tracing::debug!(%error, "a shared file can't be read");
@@ -153,7 +153,7 @@ async fn respond(
     match opened {
         Opened::File(_) if target.trailing_slash => Err(NOT_FOUND),
         Opened::File(file) if matches!(target.place, Place::Manifest { .. }) => {
-            manifest::respond(site, caller, reset, request, (&share, &path), file).await
+            manifest::respond(site, caller, reset, request, file).await
         }
         Opened::File(file) => file::respond(site, reset, request, &path, file),
         Opened::Dir(_) if matches!(target.place, Place::Manifest { .. }) => Err(NOT_FOUND),

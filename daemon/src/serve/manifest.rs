@@ -10,12 +10,11 @@ use super::pages;
 use super::permits::Permit;
 use super::site::Site;
 use super::stream::Reset;
-use crate::files::{OpenFile, Share};
+use crate::files::OpenFile;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode, header};
 use netkit_proto::files::manifest::{CONTENT_TYPE, LARGEST, encoded_head, encoded_len};
-use netkit_proto::path::SafePath;
 use std::io;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -26,7 +25,6 @@ pub(super) async fn respond(
     caller: &Caller,
     reset: &Reset,
     request: &Request<Incoming>,
-    (share, path): (&Share, &SafePath),
     file: OpenFile,
 ) -> Result<Response<Body>, Refusal> {
     let size = file.stamp.size;
@@ -48,7 +46,7 @@ pub(super) async fn respond(
         return Ok(pages::built(response, Body::empty()));
     }
     let permit = Arc::new(site.manifests.take(caller.from).ok_or(TOO_MANY)?);
-    let follower = site.hashings.follow(site, share.place_of(path), file, &permit).await;
+    let follower = site.hashings.follow(site, file.place(), file, &permit).await;
     let (pieces, sending) = mpsc::channel(2);
     tokio::spawn(send(pieces, follower, size, permit));
     Ok(pages::built(response, Body::Archive(sending, file::counting(site, reset))))

@@ -5,9 +5,9 @@ use crate::limits;
 use socket2::SockRef;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
@@ -35,24 +35,49 @@ pub(super) struct Stream {
 }
 
 /// Whether the end of a connection is a reset. It is one until somebody says that all is well: a clean end says to a
-/// client that it got everything.
+/// client that it got everything. Whoever finds that may wait here until all that was written before is on its way.
 #[derive(Clone, Debug)]
-pub(super) struct Reset(Arc<AtomicBool>);
+pub(super) struct Reset(Arc<End>);
+
+#[derive(Debug)]
+struct End {
+    is_reset: AtomicBool,
+    /// Who waits for a flush.
+    flush: Mutex<Option<Waker>>,
+}
 
 impl Reset {
     /// What was sent is not what was asked for: the client must not take it for that.
     pub(super) fn set(&self) {
-        self.0.store(true, Relaxed);
+        self.0.is_reset.store(true, Relaxed);
     }
 
     /// All is well.
     pub(super) fn clear(&self) {
-        self.0.store(false, Relaxed);
+        self.0.is_reset.store(false, Relaxed);
     }
 
     /// Whether something is not well.
     pub(super) fn is_set(&self) -> bool {
-        self.0.load(Relaxed)
+        self.0.is_reset.load(Relaxed)
+    }
+
+    /// From now on a flush is waited for: the stream is flushed when all that was written is handed to the kernel.
+    pub(super) fn await_flush(&self, cx: &Context<'_>) {
+        *self.flush() = Some(cx.waker().clone());
+    }
+
+    /// Whether there was one since; else who asks is woken when there is.
+    pub(super) fn poll_flushed(&self, cx: &Context<'_>) -> Poll<()> {
+        match &mut *self.flush() {
+            Some(waiting) => waiting.clone_from(cx.waker()),
+            None => return Poll::Ready(()),
+        }
+        Poll::Pending
+    }
+
+    fn flush(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.0.flush.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -67,7 +92,7 @@ impl Stream {
             last_write: Instant::now(),
             progress: limits::PROGRESS,
             turn: 0,
-            reset: Reset(Arc::new(AtomicBool::new(true))),
+            reset: Reset(Arc::new(End { is_reset: AtomicBool::new(true), flush: Mutex::default() })),
         }
     }
 
@@ -152,7 +177,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if self.reset.0.load(Relaxed) {
+        if self.reset.is_set() {
             let _ = self.io.set_zero_linger(); // a socket that is gone needs no reset
         }
     }
@@ -204,11 +229,15 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        if let Some(waiting) = self.reset.flush().take() {
+            waiting.wake();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.reset.0.load(Relaxed) {
+        if self.reset.is_set() {
             return Poll::Ready(Ok(())); // a clean end would say that all was well
         }
         Pin::new(&mut self.io).poll_shutdown(cx)

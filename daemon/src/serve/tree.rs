@@ -35,6 +35,8 @@ pub(super) fn body(
         while let Some(step) = walk.next() {
             match step? {
                 Step::LeftOut => end.truncated = true,
+                // It was told as one that can be read, and would seem empty.
+                Step::Closed(_) => return Err(io::Error::other("a directory can't be read any more")),
                 Step::Entry(..) if end.entries == limits::TREE => {
                     end.truncated = true;
                     break;

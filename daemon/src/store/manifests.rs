@@ -1,6 +1,6 @@
 //! The table of what shared files hash to, as long as they are as they were then, with where they are: whoever sees a
-//! directory above that finds them by their hash, through whichever share. Of a file that is at several places each that was
-//! asked for has a row. What was hashed last stays, up to a number of bytes: each row has the sum of all that were there
+//! directory above that finds them by their hash, through whichever share. Of a file that is at several places, which links
+//! that are symbolic do not make, each that was asked for has a row. What was hashed last stays, up to a number of bytes: each row has the sum of all that were there
 //! before it, so that what is too much is found by an index.
 
 use crate::limits;
@@ -27,7 +27,7 @@ pub struct FileKey {
 pub struct ManifestRow {
     /// Which file.
     pub file: FileKey,
-    /// Where it is: an absolute path.
+    /// Where it is: an absolute path without symbolic links; nothing where that is not known.
     pub path: Vec<u8>,
     /// The hash of the whole.
     pub root: BlockHash,
@@ -38,7 +38,7 @@ pub struct ManifestRow {
 /// A directory that somebody sees, with what is beneath.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Its absolute path, with a slash at its end.
+    /// Its absolute path without symbolic links, with a slash at its end.
     pub prefix: Vec<u8>,
     /// Names that start with a dot, too.
     pub dot_files: bool,

@@ -86,15 +86,29 @@ async fn who_blocks_and_what_is_too_large_is_told_as_that() {
     }
 }
 
+fn busy(after: u64) -> Answer {
+    Answer {
+        head: format!("HTTP/1.1 503 Busy\r\nretry-after: {after}\r\ncontent-length: 0\r\n\r\n"),
+        steps: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn who_is_busy_for_ever_keeps_no_turn_from_others() {
+    let server = Server::start(behaves(|_| busy(0))).await;
+    let began = tokio::time::Instant::now();
+    let failed = Rig::new().failed(&server).await;
+    assert_eq!((failed.failure.kind, failed.retry), (Kind::Busy, Retry::Busy(Duration::ZERO)));
+    let (took, times) = (began.elapsed(), server.asked_file().len());
+    assert!(took < limits::FETCH_BUSY / 2, "it is long until its next turn, and not in this one: {took:?}");
+    assert!((3..=12).contains(&times), "it was asked {times} times");
+}
+
 #[tokio::test]
 async fn who_is_busy_is_asked_again_and_that_is_no_failure() {
     let content = sample(2 * BLOCK);
     let (sent, asked) = (content.clone(), Arc::new(AtomicU64::new(0)));
     let count = Arc::clone(&asked);
-    let busy = |after: u64| Answer {
-        head: format!("HTTP/1.1 503 Busy\r\nretry-after: {after}\r\ncontent-length: 0\r\n\r\n"),
-        steps: Vec::new(),
-    };
     let server = Server::start(behaves(move |request| match request.is_manifest() {
         true if count.fetch_add(1, Ordering::Relaxed) < 2 => busy(0),
         _ => honest(request, &sent),

@@ -216,6 +216,28 @@ async fn small_files_that_the_stream_leaves_out_come_one_by_one() {
 }
 
 #[tokio::test]
+async fn what_a_stream_lacks_each_time_is_asked_for_and_told() {
+    let all = files(&[("a", 5), ("b", 6), ("c", 7)]);
+    let server = Server::start(behaves(move |request| {
+        let rest = files(&[("c", 7)]);
+        match request.path.contains("?tar") {
+            true => {
+                let bytes = archive(&rest, "");
+                chunked(&bytes[..bytes.len() - 1024], false) // without its end
+            }
+            false if request.path.ends_with("?tree") => shares(request, &all),
+            false => status("404 Not Found"),
+        }
+    }))
+    .await;
+    let mut rig = Rig::new();
+    let first = failed(&mut rig, &server).await;
+    assert_eq!((first.failure.kind, first.retry), (Kind::Short, Retry::Later), "some came");
+    let second = failed(&mut rig, &server).await;
+    assert_eq!((second.failure.kind, second.retry), (Kind::NotFound, Retry::Never));
+}
+
+#[tokio::test]
 async fn an_empty_directory_is_one() {
     let server = Server::start(behaves(move |request| shares(request, &Files::new()))).await;
     let mut rig = Rig::new();

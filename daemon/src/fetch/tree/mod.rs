@@ -187,7 +187,7 @@ impl Task {
         let body = self.asked(|| peer.ask_directory(&query)).await?;
         let giver = self.sources.add(peer.peer(), &self.whom());
         let (told, mut files) = mpsc::channel::<StagedFile>(limits::FETCH_STAGED);
-        let stage = Arc::clone(&tree.stage);
+        let (stage, had) = (Arc::clone(&tree.stage), tree.done.len());
         let noting = async {
             let mut tick = tokio::time::interval(limits::FETCH_REPORT);
             let (mut since, mut bytes) = (Instant::now(), 0_u64);
@@ -207,7 +207,16 @@ impl Task {
                 }
             }
         };
-        tokio::join!(small::fetch(self, body, &stage, missing, told), noting).0
+        let ended = tokio::join!(small::fetch(self, body, &stage, missing, told), noting).0;
+        // It breaks off at its end each time where the peer can't read something: that is told when it is asked for.
+        if let Err(Break::Failed(Failed { failure, .. })) = &ended
+            && failure.kind == Kind::Short
+            && tree.done.len() == had
+            && let Some(first) = small().find(|entry| tree.lacks(entry))
+        {
+            self.fetch_one(peer, first, tree).await?;
+        }
+        ended
     }
 
     /// Fetches one file as a single one is fetched.

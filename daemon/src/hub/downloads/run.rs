@@ -332,7 +332,7 @@ pub(super) fn pause(attempts: u32, retry: Retry, jitter: u64) -> Option<Duration
         Retry::Later => Duration::ZERO,
         // When it comes back that is told; until then it is looked after now and then.
         Retry::Away => limits::FETCH_RETRY_LONGEST,
-        // It was waited for already as long as it asked, and again and again.
+        // It was asked several times in this turn: now it is others'.
         Retry::Busy(asked) => asked.clamp(limits::FETCH_BUSY, limits::FETCH_RETRY_ASKED),
         Retry::After(asked) => asked.min(limits::FETCH_RETRY_ASKED),
     };
