@@ -223,3 +223,32 @@ fn what_the_peer_can_not_read_is_named_and_nothing_seems_whole() {
         alice.done(failed["id"].as_u64().unwrap());
     }
 }
+
+#[test]
+fn what_somebody_deletes_midway_is_fetched_again_and_not_taken_for_there() {
+    let dir = directory();
+    let content = bytes(1, 32 * MIB);
+    std::fs::create_dir(dir.path().join("d")).unwrap();
+    std::fs::write(dir.path().join("d/x"), &content).unwrap();
+    let bob = box_of(builder_with("bob", &share("pub", dir.path(), "access = \"public\"")));
+    // The second one begins in the middle: what lies before its bytes looks as if it were there.
+    let alice = box_of(builder("alice").downloads("connections = 2"));
+    befriend(&alice, &bob);
+    let mut downloader = Downloader::on(alice);
+    let mib = |shown: &serde_json::Value| shown["bytes"].as_u64().unwrap() as usize / MIB;
+    let id = downloader.add_with("bob:pub/d/", json!({"limit": 8 * MIB}));
+    downloader.until(id, "much is there", |shown| mib(shown) >= 16);
+    downloader.tell("pause", id);
+    downloader.state(id, "paused");
+    std::fs::remove_dir_all(downloader.part(id)).unwrap();
+    downloader.tell("resume", id);
+    downloader.until(id, "it starts over", |shown| mib(shown) < 8);
+    downloader.until(id, "some is there", |shown| mib(shown) >= 5);
+    downloader.tell("pause", id);
+    downloader.state(id, "paused");
+    downloader.call("downloads.limit", json!({"id": id, "limit": 0})).unwrap();
+    downloader.tell("resume", id);
+    downloader.done(id);
+    assert_same(&downloader.read("d/x"), &content, "without holes");
+    assert!(downloader.event(id, "restarted")["lost"].as_u64().unwrap() > 8 * MIB as u64);
+}
