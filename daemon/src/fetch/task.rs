@@ -6,6 +6,7 @@ use super::http::Http;
 use super::limit::Limiter;
 use super::peer::Peer;
 use super::plain::Plain;
+use super::source::{Ask, Source as _};
 use super::sources::Sources;
 use super::tree::Totals;
 use super::{Engine, disk, prepare};
@@ -13,6 +14,7 @@ use crate::files::Naming;
 use crate::hub::orders::{Done, End, Failed, PartNote, PartRow, Progress, Report, Retry, Start, Way};
 use crate::limits;
 use netkit_proto::files::source::{self, Wanted};
+use netkit_proto::path::SafePath;
 use netkit_proto::rpc::code::Kind;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError};
@@ -104,7 +106,14 @@ impl Task {
             source::Source::Peer { path, wanted: Wanted::File, .. } => {
                 // What was staged before turned out to be a directory then.
                 if self.start.stage.is_some() {
-                    return self.fetch_tree(path, &Wanted::Tree).await;
+                    return match self.fetch_tree(path, &Wanted::Tree).await {
+                        Err(Break::Failed(failed))
+                            if failed.failure.kind == Kind::NotFound && self.tree.get().is_none() =>
+                        {
+                            self.fetch_file_instead(path).await
+                        }
+                        ended => ended,
+                    };
                 }
                 let mut directory = None;
                 let ended = self.fetch_file(&mut directory).await;
@@ -117,6 +126,15 @@ impl Task {
             source::Source::Peer { path, wanted, .. } => self.fetch_tree(path, wanted).await,
             source::Source::Http(_) | source::Source::Plain { .. } => self.fetch_file(&mut None).await,
         }
+    }
+
+    /// There is no directory any more where one was staged from: fetches the file that is there instead. Where there is
+    /// none either, or this box is not shown it at present, what is staged stays.
+    async fn fetch_file_instead(self: &Arc<Task>, path: &SafePath) -> Result<Done, Break> {
+        let peer = Peer::new(self.engine.peers.clone(), self.way()?, path);
+        drop(self.asked(|| peer.open(Ask::Whole)).await?);
+        self.restarted(self.staged_bytes(), "it is a file at the source now".to_owned()).await;
+        self.fetch_file(&mut None).await
     }
 
     /// Bytes that were noted of a directory.
