@@ -223,3 +223,64 @@ fn what_the_peer_can_not_read_is_named_and_nothing_seems_whole() {
         alice.done(failed["id"].as_u64().unwrap());
     }
 }
+
+#[test]
+fn what_turns_from_a_directory_into_a_file_or_back_comes_as_what_it_is_now() {
+    let dir = directory();
+    let (there, content) = (dir.path().join("d"), bytes(1, 24 * MIB));
+    let make = |is_dir: bool| {
+        let file = if is_dir { there.join("x") } else { there.clone() };
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, &content).unwrap();
+    };
+    let (_bob, mut downloader) = bob_and_downloader(dir.path());
+    for (is_dir, got, now) in [(true, "d", "a file"), (false, "d (1)/x", "a directory")] {
+        make(is_dir);
+        let id = downloader.add_with("bob:pub/d", json!({"limit": 4 * MIB}));
+        downloader.until(id, "some is there", |shown| shown["bytes"].as_u64() > Some(2 * MIB as u64));
+        downloader.tell("pause", id);
+        downloader.state(id, "paused");
+        let was = dir.path().join(".was");
+        std::fs::rename(&there, &was).unwrap();
+        make(!is_dir);
+        downloader.call("downloads.limit", json!({"id": id, "limit": 0})).unwrap();
+        downloader.tell("resume", id);
+        downloader.done(id);
+        assert_same(&downloader.read(got), &content, now);
+        let event = downloader.event(id, "restarted");
+        assert!(event["reason"].as_str().unwrap().contains(now), "{event}");
+        assert!(event["lost"].as_u64().unwrap() > MIB as u64, "{event}");
+        if is_dir { std::fs::remove_dir_all(&was) } else { std::fs::remove_file(&was) }.unwrap();
+        std::fs::remove_file(&there).unwrap_or_default();
+    }
+    assert_eq!(downloader.names(), ["d", "d (1)"]);
+}
+
+#[test]
+fn what_somebody_deletes_midway_is_fetched_again_and_not_taken_for_there() {
+    let dir = directory();
+    let content = bytes(1, 32 * MIB);
+    std::fs::create_dir(dir.path().join("d")).unwrap();
+    std::fs::write(dir.path().join("d/x"), &content).unwrap();
+    let bob = box_of(builder_with("bob", &share("pub", dir.path(), "access = \"public\"")));
+    // The second one begins in the middle: what lies before its bytes looks as if it were there.
+    let alice = box_of(builder("alice").downloads("connections = 2"));
+    befriend(&alice, &bob);
+    let mut downloader = Downloader::on(alice);
+    let mib = |shown: &serde_json::Value| shown["bytes"].as_u64().unwrap() as usize / MIB;
+    let id = downloader.add_with("bob:pub/d/", json!({"limit": 8 * MIB}));
+    downloader.until(id, "much is there", |shown| mib(shown) >= 16);
+    downloader.tell("pause", id);
+    downloader.state(id, "paused");
+    std::fs::remove_dir_all(downloader.part(id)).unwrap();
+    downloader.tell("resume", id);
+    downloader.until(id, "it starts over", |shown| mib(shown) < 8);
+    downloader.until(id, "some is there", |shown| mib(shown) >= 5);
+    downloader.tell("pause", id);
+    downloader.state(id, "paused");
+    downloader.call("downloads.limit", json!({"id": id, "limit": 0})).unwrap();
+    downloader.tell("resume", id);
+    downloader.done(id);
+    assert_same(&downloader.read("d/x"), &content, "without holes");
+    assert!(downloader.event(id, "restarted")["lost"].as_u64().unwrap() > 8 * MIB as u64);
+}

@@ -4,7 +4,7 @@ use super::content::Content;
 use super::task::{Break, Task};
 use super::{disk, verify};
 use crate::files::{self, Naming, PartFile, TargetDir};
-use crate::hub::orders::{Done, Failed, PartRow};
+use crate::hub::orders::{BlockRow, Done, Failed, PartRow};
 use netkit_proto::files::checksum::{Algorithm, Checksum};
 use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::rpc::code::Kind;
@@ -45,7 +45,7 @@ pub(super) fn prepare(task: &Task) -> Result<Prepared, Break> {
     }
     let id = task.start.id;
     let mut restarted = None;
-    if let Some((part, rows)) = &task.start.part {
+    if let Some((part, rows)) = own_part(task) {
         match resumable(task, &dir, part).map_err(|error| failed(&error))? {
             Ok(file) => {
                 let boot = &task.engine.boot;
@@ -71,6 +71,11 @@ pub(super) fn prepare(task: &Task) -> Result<Prepared, Break> {
     let file = PartFile::create(&dir, id).map_err(|error| failed(&error))?;
     let content = Content::new(file, &task.engine.boot).map_err(|error| failed(&error))?;
     Ok(Prepared { there: There::Part(Box::new(content)), restarted })
+}
+
+/// What was noted of the part file; one of a file within a directory, as which this came before, is none.
+fn own_part(task: &Task) -> Option<&(PartRow, Vec<BlockRow>)> {
+    task.start.part.as_ref().filter(|(part, _)| part.within.is_none())
 }
 
 /// A part file that a download can't go on with.
@@ -100,7 +105,7 @@ fn resumable(task: &Task, dir: &Arc<TargetDir>, part: &PartRow) -> io::Result<Re
 
 /// The file that a netkitd placed which was killed before it could note so.
 fn placed_before(task: &Task, dir: &TargetDir) -> Result<Option<Done>, Break> {
-    let Some((PartRow { complete: Some(blake3), file, .. }, _)) = &task.start.part else { return Ok(None) };
+    let Some((PartRow { complete: Some(blake3), file, .. }, _)) = own_part(task) else { return Ok(None) };
     let found = files::find_placed(dir, &task.start.target.name(), task.start.naming, file.1)
         .map_err(|error| disk::failed(&task.path, &error))?;
     let Some((name, file)) = found else { return Ok(None) };

@@ -6,13 +6,15 @@ use super::http::Http;
 use super::limit::Limiter;
 use super::peer::Peer;
 use super::plain::Plain;
+use super::source::{Ask, Source as _};
 use super::sources::Sources;
 use super::tree::Totals;
 use super::{Engine, disk, prepare};
 use crate::files::Naming;
-use crate::hub::orders::{Done, End, Failed, PartRow, Progress, Report, Retry, Start, Way};
+use crate::hub::orders::{Done, End, Failed, PartNote, PartRow, Progress, Report, Retry, Start, Way};
 use crate::limits;
 use netkit_proto::files::source::{self, Wanted};
+use netkit_proto::path::SafePath;
 use netkit_proto::rpc::code::Kind;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError};
@@ -103,22 +105,47 @@ impl Task {
         match &self.start.source {
             source::Source::Peer { path, wanted: Wanted::File, .. } => {
                 // What was staged before turned out to be a directory then.
-                let mut is_directory = self.start.stage.is_some();
-                if !is_directory {
-                    match self.fetch_file(&mut is_directory).await {
-                        Err(Break::Failed(_)) if is_directory => {}
-                        ended => return ended,
-                    }
+                if self.start.stage.is_some() {
+                    return match self.fetch_tree(path, &Wanted::Tree).await {
+                        Err(Break::Failed(failed))
+                            if failed.failure.kind == Kind::NotFound && self.tree.get().is_none() =>
+                        {
+                            self.fetch_file_instead(path).await
+                        }
+                        ended => ended,
+                    };
+                }
+                let mut directory = None;
+                let ended = self.fetch_file(&mut directory).await;
+                let (Err(Break::Failed(_)), Some(lost)) = (&ended, directory) else { return ended };
+                if lost > 0 {
+                    self.restarted(lost, "it is a directory at the source now".to_owned()).await;
                 }
                 self.fetch_tree(path, &Wanted::Tree).await
             }
             source::Source::Peer { path, wanted, .. } => self.fetch_tree(path, wanted).await,
-            source::Source::Http(_) | source::Source::Plain { .. } => self.fetch_file(&mut false).await,
+            source::Source::Http(_) | source::Source::Plain { .. } => self.fetch_file(&mut None).await,
         }
     }
 
-    /// Fetches a file; `is_directory` tells whether it is a directory instead.
-    async fn fetch_file(self: &Arc<Task>, is_directory: &mut bool) -> Result<Done, Break> {
+    /// There is no directory any more where one was staged from: fetches the file that is there instead. Where there is
+    /// none either, or this box is not shown it at present, what is staged stays.
+    async fn fetch_file_instead(self: &Arc<Task>, path: &SafePath) -> Result<Done, Break> {
+        let peer = Peer::new(self.engine.peers.clone(), self.way()?, path);
+        drop(self.asked(|| peer.open(Ask::Whole)).await?);
+        self.restarted(self.staged_bytes(), "it is a file at the source now".to_owned()).await;
+        self.fetch_file(&mut None).await
+    }
+
+    /// Bytes that were noted of a directory.
+    pub(super) fn staged_bytes(&self) -> u64 {
+        let files = self.start.stage.iter().flat_map(|(_, files)| files).map(|file| file.size);
+        let part = self.start.part.iter().filter(|(part, _)| part.within.is_some());
+        files.chain(part.flat_map(|(_, rows)| rows).map(|row| row.bytes)).sum()
+    }
+
+    /// Fetches a file; `directory` tells that it is a directory instead, and how much of a file was there.
+    async fn fetch_file(self: &Arc<Task>, directory: &mut Option<u64>) -> Result<Done, Break> {
         let is_exact = self.start.naming == Naming::Exact;
         let _name = is_exact.then(|| Name::take(&self.engine, &self.path)).transpose()?;
         let prepared = self.blocking(prepare::prepare).await?;
@@ -144,9 +171,11 @@ impl Task {
             source::Source::Peer { path, .. } => match self.way() {
                 Ok(way) => {
                     let peer = Arc::new(Peer::new(self.engine.peers.clone(), way, path));
+                    let before = content.ledger().bytes();
                     let content = self.transfer(Arc::clone(&peer), content).await;
                     // One file has a checksum, a directory has not.
-                    *is_directory = peer.is_directory() && self.start.checksum.is_none();
+                    let is_directory = peer.is_directory() && self.start.checksum.is_none();
+                    *directory = is_directory.then_some(before);
                     content?
                 }
                 Err(failed) => return Err(self.given_up(content, failed).await),
@@ -225,7 +254,8 @@ impl Task {
             Ok(done) => Ok(done),
             Err((about, failed)) => {
                 let progress = Progress { size: Some(bytes), bytes, rate: 0 };
-                self.report(Report::Progress(self.start.id, progress, Some((about, Vec::new())))).await;
+                let note = PartNote { part: about, blocks: Vec::new(), is_new: false };
+                self.report(Report::Progress(self.start.id, progress, Some(note))).await;
                 Err(failed.into())
             }
         }
@@ -252,8 +282,8 @@ impl Task {
             None => (about.size, ledger.bytes()),
         };
         let progress = Progress { size, bytes, rate };
-        let rows = note.then(|| (about.clone(), ledger.to_note()));
-        self.report(Report::Progress(self.start.id, progress, rows)).await;
+        let noted = note.then(|| ledger.to_note(about));
+        self.report(Report::Progress(self.start.id, progress, noted)).await;
         if note && self.is_of_peer() {
             self.report(Report::Sources(self.start.id, self.sources.shown())).await;
         }

@@ -1,6 +1,6 @@
 //! What the hub and the download engine tell each other: the hub orders, the engine reports. Neither names the other.
 
-pub use crate::store::{BlockRow, PartRow, StageRow, StagedFile};
+pub use crate::store::{BlockRow, PartNote, PartRow, StageRow, StagedFile};
 
 use super::handle::Reply;
 use crate::files::{Naming, Target};
@@ -89,8 +89,8 @@ pub struct Control {
 /// What the engine tells.
 #[derive(Debug)]
 pub enum Report {
-    /// How far a download is; `save`: what to note of its part file, blocks that were noted before left out.
-    Progress(u64, Progress, Option<(PartRow, Vec<BlockRow>)>),
+    /// How far a download is, and what to note of its part file.
+    Progress(u64, Progress, Option<PartNote>),
     /// Who its bytes came from so far.
     Sources(u64, Vec<DownloadSource>),
     /// Who else has the file of this hash is to be found: each that has is sent there, and at most so many as that holds.

@@ -23,7 +23,7 @@ pub use downloads::DownloadRow;
 pub use log::LogStats;
 pub use manifests::{FileKey, Holder, ManifestRow, Seen};
 pub use outbox::Outgoing;
-pub use parts::{BlockRow, Held, PartRow, StageRow, StagedFile};
+pub use parts::{BlockRow, Held, PartNote, PartRow, StageRow, StagedFile};
 pub use peers::{HostRow, Letter, LoadedPeers, PeerRow};
 pub use reader::{Gap, Page, PageRequest, Reader};
 pub use retention::Retention;
@@ -176,8 +176,8 @@ pub enum Op {
     DownloadLimit(Option<u64>),
     /// Tell what a download's part file holds.
     PartRead(u64),
-    /// Note what a part file holds: how many bytes are there, of how many in all, and blocks of which there is more than was noted before.
-    PartSave(u64, u64, Option<u64>, PartRow, Vec<BlockRow>),
+    /// Note what a part file holds: how many bytes are there, of how many in all, and what changed since it was noted last.
+    PartSave(u64, u64, Option<u64>, PartNote),
     /// Forget what a part file held, and what is staged.
     PartForget(u64),
     /// Forget what a part file held: it is one of the staged files now, or of no use.

@@ -62,21 +62,34 @@ pub struct StagedFile {
 pub struct BlockRow {
     /// Which block of [`netkit_proto::files::manifest::BLOCK`] bytes.
     pub block: u64,
-    /// How many of its bytes, from its start on.
+    /// How many of its bytes, from its start on; none: it is not there any more.
     pub bytes: u64,
     /// Its hash, when it is complete.
     pub hash: Option<BlockHash>,
 }
 
-/// Writes down what a part file holds: the file itself, and those blocks of which there is more than before. Nothing
-/// where the download is gone.
+/// What is to be noted of a part file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartNote {
+    /// The file itself.
+    pub part: PartRow,
+    /// Those blocks of which there is more than was noted before, or less.
+    pub blocks: Vec<BlockRow>,
+    /// It was begun anew: what was noted of blocks is of another file, whose number this one may have got.
+    pub is_new: bool,
+}
+
+/// Writes down what a part file holds. Nothing where the download is gone.
 pub(super) fn save_part(
     db: &Connection,
     id: u64,
     (bytes, total): (u64, Option<u64>),
-    part: &PartRow,
-    blocks: &[BlockRow],
+    note: &PartNote,
 ) -> Result<()> {
+    let PartNote { part, blocks, is_new } = note;
+    if *is_new {
+        forget_part(db, id)?;
+    }
     let sql = "INSERT INTO parts (download, boot, device, inode, size, validator, complete, within) \
                SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM downloads WHERE id = ?1 \
                ON CONFLICT (download) DO UPDATE SET boot = ?2, device = ?3, inode = ?4, size = ?5, \
@@ -96,8 +109,12 @@ pub(super) fn save_part(
     let sql = "INSERT INTO blocks (download, block, bytes, hash) VALUES (?1, ?2, ?3, ?4) \
                ON CONFLICT (download, block) DO UPDATE SET bytes = ?3, hash = ?4";
     let mut statement = db.prepare_cached(sql)?;
+    let mut gone = db.prepare_cached("DELETE FROM blocks WHERE download = ?1 AND block = ?2")?;
     for BlockRow { block, bytes, hash } in blocks {
-        statement.execute(params![id, block, bytes, hash])?;
+        match bytes {
+            0 => gone.execute([id, *block])?,
+            _ => statement.execute(params![id, block, bytes, hash])?,
+        };
     }
     Ok(())
 }
@@ -155,16 +172,25 @@ mod tests {
             within: Some(SafePath::parse(b"a/b").unwrap()),
         };
         let block = |block, hash| BlockRow { block, bytes: 5, hash };
-        save_part(&db, 1, (5, Some(9)), &part, &[]).unwrap();
+        let save = |blocks: &[BlockRow], is_new| {
+            let note = PartNote { part: part.clone(), blocks: blocks.to_vec(), is_new };
+            save_part(&db, 1, (5, Some(9)), &note).unwrap();
+        };
+        save(&[], true);
         assert!(matches!(load_part(&db, 1), Ok(None)), "there is no such download");
         downloads::set(&db, &row(1)).unwrap();
-        save_part(&db, 1, (5, Some(9)), &part, &[block(0, None), block(1, Some([1; 32]))]).unwrap();
-        save_part(&db, 1, (5, Some(9)), &part, &[block(0, Some([2; 32]))]).unwrap();
+        save(&[block(0, None), block(1, Some([1; 32]))], false);
+        save(&[block(0, Some([2; 32]))], false);
         let (read, blocks) = load_part(&db, 1).unwrap().unwrap();
         assert_eq!((read, blocks), (part.clone(), vec![block(0, Some([2; 32])), block(1, Some([1; 32]))]));
+        save(&[BlockRow { bytes: 0, ..block(0, None) }], false);
+        assert_eq!(load_part(&db, 1).unwrap().unwrap().1, [block(1, Some([1; 32]))]);
+        save(&[block(2, None)], true);
+        let blocks = load_part(&db, 1).unwrap().unwrap().1;
+        assert_eq!(blocks, [block(2, None)], "the others are of the file before, even of the same number");
         forget_part(&db, 1).unwrap();
         assert!(matches!(load_part(&db, 1), Ok(None)));
-        save_part(&db, 1, (5, Some(9)), &part, &[block(3, None)]).unwrap();
+        save(&[block(3, None)], false);
         downloads::remove(&db, 1).unwrap();
         let left: i64 = db.query_row("SELECT count(*) FROM blocks", [], |row| row.get(0)).unwrap();
         assert_eq!(left, 0);

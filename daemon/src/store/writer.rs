@@ -348,9 +348,7 @@ fn apply(
         }
         Op::DownloadLimit(limit) => downloads::set_limit(db, *limit).map(done),
         Op::PartRead(id) => parts::load_held(db, *id),
-        Op::PartSave(id, bytes, size, part, blocks) => {
-            parts::save_part(db, *id, (*bytes, *size), part, blocks).map(done)
-        }
+        Op::PartSave(id, bytes, size, note) => parts::save_part(db, *id, (*bytes, *size), note).map(done),
         Op::PartForget(id) => staged::forget(db, *id).and_then(|()| parts::forget_part(db, *id)).map(done),
         Op::PartNext(id) => parts::forget_part(db, *id).map(done),
         Op::StageSave(id, stage, files) => staged::save(db, *id, stage, files).map(done),

@@ -78,7 +78,7 @@ impl Content {
         Ok(Content {
             file,
             about,
-            ledger: Arc::default(),
+            ledger: Arc::new(Ledger::of_new()),
             done: BTreeMap::new(),
             open: HashMap::new(),
             proof: None,
@@ -90,7 +90,8 @@ impl Content {
     }
 
     /// Of a file of which something was noted. What was written during another boot is read again: what had not reached
-    /// the disk then is not what was noted. So is what lies behind the end of a file that somebody cut.
+    /// the disk then is not what was noted. So is what lies behind the end of a file that somebody cut. What is not there
+    /// is noted as that: the next time this boot has written to the file, and what was noted during it is believed.
     ///
     /// # Errors
     /// What the file system says.
@@ -105,7 +106,7 @@ impl Content {
         let mut content = Content { about, ..Content::new(file, boot)? };
         let size = content.about.size.unwrap_or_default();
         let mut entries = Entries::default();
-        for row in rows.iter().filter(|row| row.block < manifest::blocks(size)) {
+        for row in rows.iter().filter(|row| row.block < manifest::blocks(size) && row.bytes > 0) {
             let block_len = content.block_len(row.block);
             let is_trusted = same_boot && row.block * BLOCK + block_len <= len;
             match row.hash {
@@ -113,13 +114,15 @@ impl Content {
                     content.done.insert(row.block, hash);
                     entries.bytes += block_len;
                 }
-                None if same_boot && row.bytes < block_len => {
-                    let hasher = content.read(row.block, row.bytes)?.1;
+                None if same_boot
+                    && row.bytes < block_len
+                    && let (Some(_), hasher) = content.read(row.block, row.bytes)? =>
+                {
                     entries.open.insert(row.block, hasher.filled());
                     entries.bytes += hasher.filled();
                     content.open.insert(row.block, Open { hasher, givers: Vec::new() });
                 }
-                _ => {} // it is fetched again
+                _ => entries.fresh.push(BlockRow { block: row.block, bytes: 0, hash: None }),
             }
         }
         content.about.boot = boot.to_owned();

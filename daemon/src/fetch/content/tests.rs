@@ -45,9 +45,9 @@ fn what_was_noted_is_not_fetched_again() {
     content.about.size = Some(size);
     write(&mut content, &bytes[..BLOCK as usize + 10], 0);
     write(&mut content, &bytes[3 * BLOCK as usize..4 * BLOCK as usize], 3 * BLOCK);
-    let (about, mut rows) = (content.about.clone(), content.ledger.to_note());
+    let (about, mut rows) = (content.about.clone(), content.ledger.to_note(&content.about).blocks);
     write(&mut content, &bytes[5 * BLOCK as usize..], 5 * BLOCK);
-    rows.extend(content.ledger.to_note());
+    rows.extend(content.ledger.to_note(&about).blocks);
     let rows: BTreeMap<u64, BlockRow> = rows.into_iter().map(|row| (row.block, row)).collect();
     let rows: Vec<BlockRow> = rows.into_values().collect();
     drop(content);
@@ -71,7 +71,7 @@ fn after_another_boot_only_what_is_on_the_disk_counts() {
     content.about.size = Some(size);
     write(&mut content, &bytes[..(2 * BLOCK + 9) as usize], 0);
     content.file().write_at(b"lost", BLOCK + 100).unwrap();
-    let (about, rows) = (content.about.clone(), content.ledger.to_note());
+    let (about, rows) = (content.about.clone(), content.ledger.to_note(&content.about).blocks);
     drop(content);
     let reopen = || PartFile::reopen(&dir(tmp.path()), 1).unwrap().unwrap();
     let same = Content::resume(reopen(), about.clone(), &rows, "boot").unwrap();
@@ -93,4 +93,40 @@ fn the_disk_is_looked_at_only_where_its_space_was_not_claimed() {
     );
     content.unclaimed = None;
     assert!(content.write(0, b"x", SourceId::default(), full).is_ok());
+}
+
+#[test]
+fn what_is_not_on_the_disk_any_more_is_not_believed_the_next_time_either() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (size, bytes) = (4 * BLOCK, sample(4 * BLOCK));
+    let reopen = || PartFile::reopen(&dir(tmp.path()), 1).unwrap().unwrap();
+    // A crash took block 1 from the disk; somebody cut the file, in the middle of block 2.
+    for (boot, length, missing) in [("another boot", 3 * BLOCK + 9, 1), ("boot", 2 * BLOCK + 9, 2)] {
+        let mut content = Content::new(PartFile::create(&dir(tmp.path()), 1).unwrap(), "boot").unwrap();
+        content.about.size = Some(size);
+        write(&mut content, &bytes[..(3 * BLOCK + 9) as usize], 0);
+        let noted = content.ledger.to_note(&content.about);
+        assert!(noted.is_new);
+        if missing == 1 {
+            content.file().write_at(&[0; 99], BLOCK + 100).unwrap();
+        }
+        content.file().file().set_len(length).unwrap();
+        drop(content);
+
+        let mut again = Content::resume(reopen(), noted.part, &noted.blocks, boot).unwrap();
+        let noted_again = again.ledger.to_note(&again.about);
+        assert!(!noted_again.is_new);
+        // It goes on at the end, and is stopped.
+        write(&mut again, &bytes[(3 * BLOCK) as usize..], 3 * BLOCK);
+        let last = again.ledger.to_note(&again.about);
+        drop(again);
+        let rows = noted.blocks.into_iter().chain(noted_again.blocks).chain(last.blocks);
+        let rows: BTreeMap<u64, BlockRow> = rows.map(|row| (row.block, row)).collect();
+        let rows: Vec<BlockRow> = rows.into_values().collect();
+        let mut whole = Content::resume(reopen(), last.part, &rows, boot).unwrap();
+        let gone = missing * BLOCK..(missing + 1) * BLOCK;
+        assert_eq!(whole.missing(size), std::slice::from_ref(&gone), "{boot}");
+        write(&mut whole, &bytes[gone.start as usize..gone.end as usize], gone.start);
+        assert_eq!(whole.finish(), Some((size, *blake3::hash(&bytes).as_bytes())));
+    }
 }

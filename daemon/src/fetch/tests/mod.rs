@@ -9,7 +9,7 @@ mod trees;
 
 use super::*;
 use crate::files::Naming;
-use crate::hub::orders::{BlockRow, Control, PartRow, Retry, StageRow, StagedFile, Start, Way};
+use crate::hub::orders::{BlockRow, Control, PartNote, PartRow, Retry, StageRow, StagedFile, Start, Way};
 use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::ids::PeerId;
 use netkit_proto::path::SafePath;
@@ -37,10 +37,15 @@ struct Rig {
 
 impl Rig {
     fn new() -> Rig {
+        Rig::with("")
+    }
+
+    /// With lines of `[downloads]`.
+    fn with(lines: &str) -> Rig {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         std::fs::create_dir(&state).unwrap();
-        let text = format!("[downloads]\ndir = {:?}\nkeep_free = \"0\"\n", dir.path().join("d"));
+        let text = format!("[downloads]\ndir = {:?}\nkeep_free = \"0\"\n{lines}\n", dir.path().join("d"));
         let (config, configs) = watch::channel(Arc::new(Config::from_text(&text)));
         let (limit, limits) = watch::channel(0);
         let (orders, order_queue) = mpsc::channel(8);
@@ -102,8 +107,8 @@ impl Rig {
     async fn report(&mut self) -> Option<End> {
         let report = tokio::time::timeout(Duration::from_secs(60), self.reports.recv()).await;
         match report.expect("it goes on").unwrap() {
-            Report::Progress(_, _, Some((part, rows))) => {
-                let noted = self.noted.take().filter(|(before, _)| before.file == part.file);
+            Report::Progress(_, _, Some(PartNote { part, blocks: rows, is_new })) => {
+                let noted = self.noted.take().filter(|_| !is_new);
                 let mut blocks = noted.map(|(_, blocks)| blocks).unwrap_or_default();
                 blocks.extend(rows.into_iter().map(|row| (row.block, row)));
                 self.noted = Some((part, blocks));

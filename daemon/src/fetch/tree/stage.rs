@@ -69,8 +69,8 @@ pub(super) fn begin(task: &Task, entries: &[Entry]) -> Result<Beginning, Break> 
                     Some(stage)
                 }
                 None => {
-                    let bytes = files.iter().map(|file| file.size).sum();
-                    lost = (bytes > 0).then(|| (bytes, "what was staged of it is gone".to_owned()));
+                    // Also where no byte was noted: what was is forgotten.
+                    lost = Some((task.staged_bytes(), "what was staged of it is gone".to_owned()));
                     None
                 }
             }

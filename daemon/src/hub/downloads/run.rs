@@ -4,7 +4,7 @@ use super::{Downloads, Entry, Follow, Step, Wish, target};
 use crate::files::Naming;
 use crate::hub::answer;
 use crate::hub::handle::{Change, Reply};
-use crate::hub::orders::{Control, Done, End, Failed, Order, Report, Retry, Start};
+use crate::hub::orders::{Control, Done, End, Failed, Order, PartNote, Report, Retry, Start};
 use crate::limits;
 use crate::store::{DownloadRow, Held, Op, Outcome};
 use netkit_proto::ids::PeerId;
@@ -117,8 +117,8 @@ impl Downloads {
                 let Some(entry) = self.entries.get_mut(&id) else { return };
                 (entry.row.size, entry.row.bytes) = (progress.size, progress.bytes);
                 entry.rate = progress.rate;
-                if let Some((part, blocks)) = note {
-                    let ops = vec![Op::PartSave(id, progress.bytes, progress.size, part, blocks)];
+                if let Some(note) = note {
+                    let ops = vec![Op::PartSave(id, progress.bytes, progress.size, note)];
                     self.steps.push(Step { ops, follow: Follow::Noted, is_asked: false });
                 }
             }
@@ -141,8 +141,9 @@ impl Downloads {
             Report::Complete(id, part, committed) => {
                 let Some(entry) = self.entries.get(&id) else { return };
                 let row = DownloadRow { state: DownloadState::Verifying, changed: now, ..entry.row.clone() };
-                let part = part.map(|part| Op::PartSave(id, row.bytes, row.size, part, Vec::new()));
-                let mut ops: Vec<Op> = part.into_iter().collect();
+                let note = part.map(|part| PartNote { part, blocks: Vec::new(), is_new: false });
+                let mut ops: Vec<Op> =
+                    note.into_iter().map(|note| Op::PartSave(id, row.bytes, row.size, note)).collect();
                 ops.push(Op::DownloadSet(Box::new(row.clone())));
                 ops.push(Op::Append(now, Event::DownloadVerifying { download: id }));
                 self.committing(id);
