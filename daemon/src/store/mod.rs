@@ -4,6 +4,7 @@
 //! thread ([`Reader`], for whoever answers questions) reads the log. Nobody awaits either: jobs are answered
 //! over channels. An event is numbered inside the transaction that commits it and told to nobody before.
 
+mod apply;
 mod cursors;
 mod downloads;
 mod log;
