@@ -119,6 +119,9 @@ pub const RETRY_LONGEST: Duration = Duration::from_secs(60);
 pub const STORE_JOBS: usize = 1024;
 /// Rows in one transaction: the cost of its sync is spread thinly by then, and the next caller waits no longer.
 pub const STORE_GROUP: usize = 4096;
+/// Rows given to the writer and not yet committed, beyond which nothing more is heard: a transaction under way and the
+/// next. A line's batch is one job of a thousand rows, so a bound on jobs alone lets a flood have seconds of work ahead.
+pub const STORE_ROWS: usize = 2 * STORE_GROUP;
 /// Pages of write-ahead log before a checkpoint (16 MiB): at full rate one checkpoint a second instead of four.
 pub const STORE_CHECKPOINT_PAGES: u32 = 4096;
 /// Bytes of write-ahead log up to which room is made ahead: a checkpoint's worth, with a header for each page.

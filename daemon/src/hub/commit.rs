@@ -76,6 +76,7 @@ impl Hub {
             return Ok(());
         }
         let order = job.order;
+        self.rows += job.then.len();
         self.pending.push_back(job);
         self.writer.submit(Request { ops, order })
     }
@@ -98,6 +99,7 @@ impl Hub {
         self.snapshot.log = completion.stats;
         let Some(answer) = completion.answer else { return Ok(()) };
         let Some(job) = self.pending.pop_front() else { return Ok(()) };
+        self.rows -= job.then.len();
         let was_retry = job.order == Order::Again;
         self.retrying &= !was_retry;
         match answer {

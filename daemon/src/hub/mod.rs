@@ -65,6 +65,8 @@ pub struct Hub {
     peers: peers::Peers,
     /// Jobs that the store works on, in their order.
     pending: VecDeque<Job>,
+    /// Of those jobs, all together.
+    rows: usize,
     /// Jobs that failed and must succeed.
     stalled: VecDeque<(Vec<Op>, Job)>,
     /// The first of them is being tried again.
@@ -200,6 +202,7 @@ impl Hub {
             downloads,
             peers,
             pending: VecDeque::new(),
+            rows: 0,
             stalled: VecDeque::new(),
             retrying: false,
         };
@@ -222,7 +225,8 @@ impl Hub {
             self.publish();
             // Room for one job per message taken in, and for one per datagram that is on its way.
             let room = self.pending.len() + limits::STORE_JOBS / 4 < limits::STORE_JOBS;
-            let may_hear = room && (self.is_sound() || sessions_gone);
+            // Whoever asks for something waits behind no more than what is being committed, and what comes next.
+            let may_hear = room && self.rows < limits::STORE_ROWS && (self.is_sound() || sessions_gone);
             let ended = sessions_gone && chat_gone && fetch_gone && links_gone;
             if ended && self.pending.is_empty() {
                 break;
@@ -389,3 +393,6 @@ impl Hub {
 fn answer<T>(reply: Reply<T>, result: Result<T, Error>) {
     let _ = reply.send(result);
 }
+
+#[cfg(test)]
+mod tests;
