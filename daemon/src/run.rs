@@ -281,3 +281,6 @@ fn reload_config(
     systemd::ready(status);
     result
 }
+
+#[cfg(test)]
+mod tests;

@@ -393,6 +393,3 @@ impl Hub {
 fn answer<T>(reply: Reply<T>, result: Result<T, Error>) {
     let _ = reply.send(result);
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,10 +1,14 @@
 //! The hub and a real store, which somebody holds up.
 
-use super::handle::Arrived;
-use super::*;
-use crate::store;
+use crate::config::Config;
+use crate::hub::handle::{Arrived, ChatInput};
+use crate::hub::links::Introduction;
+use crate::hub::{self, Hub};
+use crate::{limits, store};
 use netkit_proto::chat::plain::{Encoding, Line};
-use netkit_proto::ids::Epoch;
+use netkit_proto::ids::{Epoch, PeerId};
+use std::sync::Arc;
+use tokio::sync::watch;
 
 /// As the socket hands them over.
 fn batch() -> ChatInput {
@@ -18,8 +22,9 @@ async fn a_flood_has_no_more_work_ahead_than_two_commits() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("netkit.db");
     let (_keep, config) = watch::channel(Arc::new(Config::from_text("")));
-    let (writer, completions, _reader, loaded) = store::open(&path, retention(&config.borrow())).unwrap();
-    let introduction = links::Introduction {
+    let (writer, completions, _reader, loaded) =
+        store::open(&path, hub::retention(&config.borrow())).unwrap();
+    let introduction = Introduction {
         name: "me".parse().unwrap(),
         instance: 1,
         file_port: None,
