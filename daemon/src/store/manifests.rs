@@ -1,7 +1,7 @@
 //! The table of what shared files hash to, as long as they are as they were then, with where they are: whoever sees a
-//! directory above that finds them by their hash, through whichever share. Of a file that is at several places, which links
-//! that are symbolic do not make, each that was asked for has a row. What was hashed last stays, up to a number of bytes: each row has the sum of all that were there
-//! before it, so that what is too much is found by an index.
+//! directory above that finds them by their hash, through whichever share. A file that is at several places has a row for
+//! each that was asked for; symbolic links make no places. What was hashed last stays, up to a number of bytes: each row has
+//! the sum of all that were there before it, so that what is too much is found by an index.
 
 use crate::limits;
 use netkit_proto::files::manifest::BlockHash;

@@ -257,8 +257,8 @@ impl Content {
         Ok(bytes)
     }
 
-    /// Hashes and writes bytes that `from` gave; a block that comes from its first byte on again begins anew. `room` is asked now and then whether the disk takes so many more, where that was not
-    /// claimed.
+    /// Hashes and writes bytes that `from` gave; a block that comes from its first byte on again begins anew. `room` is
+    /// asked now and then whether the disk takes so many more, where that was not claimed.
     ///
     /// # Errors
     /// What the file system says, or `room`.
