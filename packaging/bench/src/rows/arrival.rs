@@ -4,13 +4,20 @@
 use crate::daemon::{Daemon, program};
 use crate::lab::Space;
 use crate::linked::link;
+use crate::process::without_proxy;
 use anyhow::{Context as _, Result, ensure};
 use rustix::fs::syncfs;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 use tempfile::TempDir;
+
+/// What curl is measured by: with `sync`, the rival; without, what nobody who needs the file tomorrow does.
+pub(crate) const CURL: [(&str, &str); 2] = [
+    ("curl && sync", "curl -sSf -o \"$0\" \"$1\" && sync \"$0\""),
+    ("curl, unsynced", "curl -sSf -o \"$0\" \"$1\""),
+];
 
 /// A netkitd that fetches, and the directory that its rivals fetch into too: all write to one file system.
 #[derive(Debug)]
@@ -71,6 +78,14 @@ impl Fetcher {
         let mut get = Command::new(program("netkitctl")?);
         get.arg("--socket").arg(self.daemon.socket()).args(["get", "--wait", "-o", "netkit", source]);
         round(&mut get, &self.file("netkit"), size).with_context(|| self.daemon.last_words())
+    }
+
+    /// A round of one of [`CURL`] into the same directory.
+    pub(crate) fn curl(&self, script: &str, url: &str, size: u64) -> Result<[f64; 1]> {
+        let file = self.file("curl");
+        let mut shell = Command::new("sh");
+        without_proxy(shell.arg("-c").arg(script).arg(&file).arg(url).stdin(Stdio::null()));
+        round(&mut shell, &file, size)
     }
 
     pub(crate) fn stop(self) -> Result<()> {

@@ -2,22 +2,16 @@
 //! ends when it is synced, and by curl with a sync behind it; by curl without one, to show what the sync costs.
 
 use super::Plan;
-use super::arrival::{Fetcher, round};
+use super::arrival::{CURL, Fetcher};
 use super::servers::{Content, nginx};
 use crate::measure::{Subject, interleave};
-use crate::process::{in_path, without_proxy};
+use crate::process::in_path;
 use crate::report::Line;
 use anyhow::Result;
-use std::process::{Command, Stdio};
 
 pub(crate) const ROW: &str = "get";
 /// Of the synced rates, netkitctl's in multiples of curl's. Printed beside, never enforced here.
 const ASKED: &str = "asked: 1.5 or more";
-/// With `sync`, the rival; without, what nobody who needs the file tomorrow does.
-const CURL: [(&str, &str); 2] = [
-    ("curl && sync", "curl -sSf -o \"$0\" \"$1\" && sync \"$0\""),
-    ("curl, unsynced", "curl -sSf -o \"$0\" \"$1\""),
-];
 
 pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
     if in_path("curl").is_none() {
@@ -29,10 +23,16 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
     };
     let url = format!("http://{address}/b/f");
     let fetcher = Fetcher::start()?;
-    let mut subjects = vec![Subject::new("netkitctl", || fetcher.get(&url, content.size))];
+    let mut subjects = vec![Subject::new("netkitctl", || {
+        content.warm()?;
+        fetcher.get(&url, content.size)
+    })];
     for (name, script) in CURL {
-        let (fetcher, url) = (&fetcher, &url);
-        subjects.push(Subject::new(name, move || curl(script, fetcher, url, content.size)));
+        let (fetcher, url, content) = (&fetcher, &url, &content);
+        subjects.push(Subject::new(name, move || {
+            content.warm()?;
+            fetcher.curl(script, url, content.size)
+        }));
     }
     let values = interleave(plan.rounds(2, 9), &mut subjects)?;
     drop(subjects);
@@ -50,11 +50,4 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
         Line::ratio(ROW, "rate", ("netkitctl", netkitctl), (of_synced, synced)).note(ASKED),
         Line::ratio(ROW, "rate", ("netkitctl", netkitctl), (of_unsynced, unsynced)),
     ])
-}
-
-fn curl(script: &str, fetcher: &Fetcher, url: &str, size: u64) -> Result<[f64; 1]> {
-    let file = fetcher.file("curl");
-    let mut shell = Command::new("sh");
-    without_proxy(shell.arg("-c").arg(script).arg(&file).arg(url).stdin(Stdio::null()));
-    round(&mut shell, &file, size)
 }

@@ -1,16 +1,16 @@
 //! Row `peer`: one large file from another netkitd to the disk, encrypted, checked block by block and synced, the page
-//! cache warm. Beside it curl from nginx in plain text with a sync behind it, scp with AES-GCM and a sync, and what can be
-//! had at all with as many threads: a bare loop that reads, decrypts, hashes and writes (`loop`).
+//! cache warm. Beside it curl from nginx in plain text with a sync behind it and without, scp with AES-GCM and a sync, and
+//! what can be had at all with as many threads: a bare loop that reads, decrypts, hashes and writes (`loop`), or by
+//! nobody: what the disk takes of a file that is written and synced (`disk`).
 
 use super::Plan;
-use super::arrival::{Fetcher, round};
-use super::bare_loop::BareLoop;
+use super::arrival::{CURL, Fetcher, round};
+use super::bare_loop::{self, BareLoop};
 use super::servers::{Content, named, nginx, sshd};
 use crate::measure::{Subject, interleave};
-use crate::process::{in_path, without_proxy};
+use crate::process::in_path;
 use crate::report::Line;
 use anyhow::Result;
-use std::process::{Command, Stdio};
 
 pub(crate) const ROW: &str = "peer";
 /// Printed beside, never enforced here.
@@ -24,28 +24,36 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
     let web = nginx(&content)?.filter(|_| in_path("curl").is_some());
     let ssh = sshd(&content)?;
 
-    let mut names = vec!["netkitctl", "loop"];
+    let mut names = vec!["netkitctl", "loop", "disk"];
     let mut subjects = vec![
-        Subject::new("netkitctl", || fetcher.get("bob:b/f", content.size)),
-        Subject::new("loop", || bare.round(&fetcher.file("loop"), content.size)),
+        Subject::new("netkitctl", || {
+            content.warm()?;
+            fetcher.get("bob:b/f", content.size)
+        }),
+        Subject::new("loop", || {
+            content.warm()?;
+            bare.round(&fetcher.file("loop"), content.size)
+        }),
+        Subject::new("disk", || bare_loop::written(&fetcher.file("disk"), content.size)),
     ];
+    let (here, there) = (&fetcher, &content);
     if let Some((_, address)) = &web {
-        let url = format!("http://{address}/b/f");
-        let file = fetcher.file("curl");
-        names.push("curl && sync");
-        subjects.push(Subject::new("curl && sync", move || {
-            let mut shell = Command::new("sh");
-            let script = "curl -sSf -o \"$0\" \"$1\" && sync \"$0\"";
-            without_proxy(shell.arg("-c").arg(script).arg(&file).arg(&url).stdin(Stdio::null()));
-            round(&mut shell, &file, content.size)
-        }));
+        for (name, script) in CURL {
+            let url = format!("http://{address}/b/f");
+            names.push(name);
+            subjects.push(Subject::new(name, move || {
+                there.warm()?;
+                here.curl(script, &url, there.size)
+            }));
+        }
     }
     if let Ok(ssh) = &ssh {
         let file = fetcher.file("scp");
         names.push("scp && sync");
         subjects.push(Subject::new("scp && sync", move || {
+            there.warm()?;
             let mut shell = ssh.copy("b/f", &file);
-            round(&mut shell, &file, content.size)
+            round(&mut shell, &file, there.size)
         }));
     }
     let values = interleave(plan.rounds(2, 9), &mut subjects)?;
@@ -61,7 +69,8 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
         let asked = match *name {
             "curl && sync" => ASKED[0],
             "scp && sync" => ASKED[1],
-            _ => ASKED[2],
+            "loop" => ASKED[2],
+            _ => "",
         };
         lines.push(Line::ratio(ROW, "rate", ("netkitctl", &values[0][0]), (name, rate)).note(asked));
     }

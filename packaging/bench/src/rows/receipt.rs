@@ -1,5 +1,6 @@
 //! Row `receipt`: what a script pays for one `netkitctl send --wait` to a linked peer, from start to exit: the message is
-//! on both disks and the receipt came back. Beside it `netkitctl status`, the same process without the message.
+//! on both disks and the receipt came back. Beside it `netkitctl status`, the same process without the message; and what
+//! this machine asks for any process and two syncs one after the other, whoever makes them (`true + 2 syncs`).
 
 use super::Plan;
 use crate::daemon::{Daemon, program};
@@ -7,27 +8,42 @@ use crate::linked::Pair;
 use crate::measure::{Subject, interleave, percentile};
 use crate::report::Line;
 use anyhow::{Context as _, Result, ensure};
+use rustix::fs::fdatasync;
+use rustix::io::pwrite;
+use std::fs::File;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 pub(crate) const ROW: &str = "receipt";
 /// What the median may take, in milliseconds. Printed beside, never enforced here.
 const LIMIT: f64 = 2.5;
+/// The machine's own part.
+const FLOOR: &str = "true + 2 syncs";
 
 pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
     let pair = Pair::start()?;
     let processes = if plan.quick { 20 } else { 100 };
     let mut send = netkitctl(&pair.alice, &["send", "--wait", "bob", "backup done"])?;
     let mut status = netkitctl(&pair.alice, &["status"])?;
-    round(&mut send, processes)?; // warms up
+    round(processes, || run_whole(&mut send))?; // warms up
+    let mut floor = Command::new("true");
+    let commits = [Commits::new()?, Commits::new()?];
     let mut subjects = [
-        Subject::new("send --wait", || round(&mut send, processes)),
-        Subject::new("status", || round(&mut status, processes)),
+        Subject::new("send --wait", || round(processes, || run_whole(&mut send))),
+        Subject::new("status", || round(processes, || run_whole(&mut status))),
+        Subject::new(FLOOR, || {
+            round(processes, || {
+                run_whole(&mut floor)?;
+                commits.iter().try_for_each(Commits::sync)
+            })
+        }),
     ];
     let values = interleave(plan.rounds(2, 15), &mut subjects)?;
     drop(subjects);
     pair.stop()?;
-    let [[p50, p99], [status50, _]] = values.as_slice() else { unreachable!("values for each subject") };
+    let [[p50, p99], [status50, _], [floor50, _]] = values.as_slice() else {
+        unreachable!("values for each subject")
+    };
     let verdict = if p50.iter().all(|&p50| p50 <= LIMIT) { "kept" } else { "EXCEEDED" };
     Ok(vec![
         Line::new(ROW, "send --wait", "p50", "ms", p50)
@@ -35,6 +51,8 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
         Line::new(ROW, "send --wait", "p99", "ms", p99),
         Line::new(ROW, "status", "p50", "ms", status50),
         Line::difference(ROW, "p50", "ms", ("send --wait", p50), ("status", status50)),
+        Line::new(ROW, FLOOR, "p50", "ms", floor50).note("what this machine asks for that, without netkit"),
+        Line::difference(ROW, "p50", "ms", ("send --wait", p50), (FLOOR, floor50)),
     ])
 }
 
@@ -44,15 +62,40 @@ fn netkitctl(daemon: &Daemon, args: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
-/// p50 and p99 of processes' whole lives in milliseconds.
-fn round(command: &mut Command, processes: usize) -> Result<[f64; 2]> {
-    let mut nanos = Vec::with_capacity(processes);
-    for _ in 0..processes {
+/// p50 and p99 in milliseconds of what is done so many times.
+fn round(times: usize, mut what: impl FnMut() -> Result<()>) -> Result<[f64; 2]> {
+    let mut nanos = Vec::with_capacity(times);
+    for _ in 0..times {
         let start = Instant::now();
-        let status = command.status().context("cannot start")?;
+        what()?;
         nanos.push(u64::try_from(start.elapsed().as_nanos())?);
-        ensure!(status.success(), "ended with {status}");
     }
-    let mut percent = |percent| percentile(&mut nanos, percent).context("no process");
+    let mut percent = |percent| percentile(&mut nanos, percent).context("nothing was done");
     Ok([percent(50)? as f64 / 1e6, percent(99)? as f64 / 1e6])
+}
+
+/// A process's whole life.
+fn run_whole(command: &mut Command) -> Result<()> {
+    let status = command.status().context("cannot start")?;
+    ensure!(status.success(), "ended with {status}");
+    Ok(())
+}
+
+/// What a commit of one message asks of the disk, where netkitd keeps its state: four pages that overwrite what is there,
+/// and their sync.
+struct Commits(File);
+
+impl Commits {
+    const PAGES: [u8; 4 * 4096] = [b'n'; 4 * 4096];
+
+    fn new() -> Result<Commits> {
+        let commits = Commits(tempfile::tempfile().context("cannot make a temporary file")?);
+        commits.sync()?;
+        Ok(commits)
+    }
+
+    fn sync(&self) -> Result<()> {
+        ensure!(pwrite(&self.0, &Self::PAGES, 0)? == Self::PAGES.len(), "the disk took less");
+        fdatasync(&self.0).context("cannot sync")
+    }
 }

@@ -28,11 +28,16 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
         None => Some(Sender::start(&content)?),
         Some(_) => None,
     };
-    let mut subjects = vec![Subject::new("netkitctl", || fetcher.get("bob:b/f", content.size))];
+    let mut subjects = vec![Subject::new("netkitctl", || {
+        content.warm()?;
+        fetcher.get("bob:b/f", content.size)
+    })];
     if let Some(sender) = &sender {
         let dir = fetcher.file("sendme");
         fs::create_dir(&dir)?;
+        let content = &content;
         subjects.push(Subject::new("sendme && sync", move || {
+            content.warm()?;
             round(&mut sender.receive(&dir), &dir.join("f"), content.size)
         }));
     }
