@@ -57,18 +57,6 @@ pub fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
     }
 }
 
-/// Starts writing a range of a file to its disk and does not wait for it (sync_file_range(2), `SYNC_FILE_RANGE_WRITE`).
-///
-/// # Errors
-/// Those of sync_file_range(2).
-pub fn start_writeback(file: BorrowedFd<'_>, range: std::ops::Range<u64>) -> io::Result<()> {
-    let number = |n: u64| libc::off64_t::try_from(n).map_err(io::Error::other);
-    let (start, len) = (number(range.start)?, number(range.end.saturating_sub(range.start))?);
-    // SAFETY: only numbers are handed over; `file` is open for the whole call.
-    let result = unsafe { libc::sync_file_range(file.as_raw_fd(), start, len, libc::SYNC_FILE_RANGE_WRITE) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
 /// Lets the allocator keep what was freed, up to 8 MiB, and take blocks below 1 MiB from it (mallopt(3)). By default it
 /// gives the pieces of files that are on their way back to the kernel one by one, and the kernel clears each page
 /// again: a tenth of the time of a download.

@@ -1,4 +1,4 @@
-//! One thread a download that hashes and writes what its connections bring, so that neither keeps them from reading on.
+//! One thread a download that writes and hashes what its connections bring, so that neither keeps them from reading on.
 //! Where blocks are compared with a manifest it says who gave wrong ones, at once or when the right bytes show it, and
 //! has those fetched again.
 
@@ -6,7 +6,7 @@ use super::agenda::Agenda;
 use super::content::{Content, Settled};
 use super::sources::{SourceId, Sources};
 use super::suspects::Suspects;
-use crate::files::PartFile;
+use crate::files::{PartFile, Syncer};
 use crate::hub::orders::Failed;
 use crate::limits;
 use bytes::Bytes;
@@ -83,17 +83,22 @@ pub(super) fn start(
     let (written, end) = oneshot::channel();
     std::thread::Builder::new().name("fetch-writer".into()).spawn(move || {
         let mut suspects = Suspects::default();
+        let mut syncer = Syncer::of(Arc::clone(content.file().file()));
         let mut result = audience.tell(&mut content, &mut suspects); // nothing may be missing
         while result.is_ok()
             && let Some(work) = queue.blocking_recv()
         {
             match work {
-                Work::Piece { from, offset, bytes } => result = content.write(offset, &bytes, from, &room),
+                Work::Piece { from, offset, bytes } => {
+                    result = content.write(offset, &bytes, from, &room);
+                    result = result.and_then(|()| syncer.wrote(bytes.len()));
+                }
                 Work::Compare => content.compare(),
             }
             result = result.and_then(|()| audience.tell(&mut content, &mut suspects));
         }
         drop(queue); // connections notice
+        result = syncer.finish().and(result); // what the disk says is the cause of what the writer says of it
         let _ = written.send((content, result)); // a download that was given up needs it no more
     })?;
     Ok((pieces, end))

@@ -10,6 +10,7 @@ mod root;
 mod share;
 mod stage;
 mod stream;
+mod syncer;
 mod target;
 mod walk;
 
@@ -22,6 +23,7 @@ pub use root::{Kind, OpenFile, Opened, Stamp, is_nothing};
 pub use share::{Access, Share, Shares};
 pub use stage::{Attributes, Stage, set};
 pub use stream::FileStream;
+pub use syncer::Syncer;
 pub use target::{Group, Target, TargetDir};
 pub use walk::{Step, Walk};
 

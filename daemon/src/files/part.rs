@@ -11,7 +11,6 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::sync::Arc;
 
@@ -34,7 +33,7 @@ pub struct TakenAway;
 /// A part file, open for reading and writing, and locked.
 #[derive(Debug)]
 pub struct PartFile {
-    file: File,
+    file: Arc<File>,
     dir: Arc<TargetDir>,
     name: String,
 }
@@ -55,7 +54,7 @@ impl PartFile {
         let name = part_name(id);
         let file = dir.create(&name)?;
         lock(&file)?;
-        Ok(PartFile { file, dir: Arc::clone(dir), name })
+        Ok(PartFile { file: Arc::new(file), dir: Arc::clone(dir), name })
     }
 
     /// The one of before; `None` where it is gone.
@@ -66,7 +65,7 @@ impl PartFile {
         let name = part_name(id);
         let Some(file) = dir.reopen(&name)? else { return Ok(None) };
         lock(&file)?;
-        Ok(Some(PartFile { file, dir: Arc::clone(dir), name }))
+        Ok(Some(PartFile { file: Arc::new(file), dir: Arc::clone(dir), name }))
     }
 
     /// Deletes it, unless another file has its name by now.
@@ -113,9 +112,9 @@ impl PartFile {
         &self.dir
     }
 
-    /// For reading it from its start to its end.
+    /// The file itself; it stays locked for as long as anybody has it.
     #[must_use]
-    pub fn file(&self) -> &File {
+    pub fn file(&self) -> &Arc<File> {
         &self.file
     }
 
@@ -167,13 +166,6 @@ impl PartFile {
         }
         // To its own length: that frees what was claimed beyond it.
         self.file.set_len(len)
-    }
-
-    /// Starts writing a range to the disk, so that the sync at the end finds little left to do.
-    pub fn start_writeback(&self, range: Range<u64>) {
-        if let Err(error) = crate::syscall::start_writeback(self.file.as_fd(), range) {
-            tracing::trace!(%error, "no early writeback"); // only good to have
-        }
     }
 
     /// Makes its content and its size durable.

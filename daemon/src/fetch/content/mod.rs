@@ -34,7 +34,6 @@ pub(super) struct Content {
     settled: Vec<Settled>,
     /// The hash of the first block as that of a whole file, where it may turn out to be.
     first_alone: Option<BlockHash>,
-    unsynced: u64,
     /// Bytes that may be written before the disk's free space is looked at; `None` where the space was claimed.
     unclaimed: Option<u64>,
 }
@@ -84,7 +83,6 @@ impl Content {
             proof: None,
             settled: Vec::new(),
             first_alone: None,
-            unsynced: 0,
             unclaimed: Some(0),
         })
     }
@@ -279,7 +277,6 @@ impl Content {
             *unchecked = unchecked.saturating_sub(bytes.len() as u64);
         }
         self.file.write_at(bytes, offset)?;
-        let total = bytes.len() as u64;
         while !bytes.is_empty() {
             let block = offset / BLOCK;
             let here = usize::try_from(BLOCK - offset % BLOCK).unwrap_or(usize::MAX).min(bytes.len());
@@ -300,11 +297,6 @@ impl Content {
         }
         let open = self.open.iter().map(|(&block, open)| (block, open.hasher.filled())).collect();
         self.ledger.lock().open = open;
-        self.unsynced += total;
-        if self.unsynced >= limits::FETCH_WRITEBACK {
-            self.file.start_writeback(0..0); // to the end of the file
-            self.unsynced = 0;
-        }
         Ok(())
     }
 

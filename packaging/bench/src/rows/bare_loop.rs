@@ -1,17 +1,17 @@
 //! What can be had at all of one TLS connection: a thread that reads a file and encrypts it, one that decrypts what comes,
-//! one that hashes and writes it as netkitd does (its space claimed, on its way to the disk early), with nothing else
-//! around them. Started by `peer`.
+//! one that hashes and writes it as netkitd does (its space claimed, and synced by one more), with nothing else around
+//! them. Started by `peer`.
 
 use anyhow::{Context as _, Result, ensure};
+use netkit_daemon::files::Syncer;
 use netkit_daemon::identity::{Identity, tls};
-use netkit_daemon::{limits, syscall};
+use netkit_daemon::limits;
 use rustix::fs::{FallocateFlags, fallocate, syncfs};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -70,8 +70,7 @@ impl BareLoop {
                 let _ = empty.try_send(piece); // there are enough of them
             }
             std::hint::black_box(hasher.finalize());
-            out.file.sync_all()?;
-            Ok(out.written)
+            out.finish()
         });
         let mut left = size;
         while left > 0 {
@@ -97,7 +96,7 @@ pub(super) fn written(file: &Path, size: u64) -> Result<[f64; 1]> {
     while out.written < size {
         out.write(&piece[..usize::try_from(size - out.written).unwrap_or(PIECE).min(PIECE)])?;
     }
-    out.file.sync_all()?;
+    out.finish()?;
     finished(start, file, size)
 }
 
@@ -109,28 +108,31 @@ fn finished(start: Instant, file: &Path, size: u64) -> Result<[f64; 1]> {
     Ok([size as f64 / 1e9 / seconds])
 }
 
-/// A file that is written as netkitd does: its space claimed, on its way to the disk early.
+/// A file that is written as netkitd does: its space claimed, and synced by another thread meanwhile.
 struct Output {
-    file: File,
+    file: Arc<File>,
+    syncer: Syncer,
     written: u64,
-    begun: u64,
 }
 
 impl Output {
     fn new(path: &Path, size: u64) -> Result<Output> {
-        let file = File::create(path)?;
+        let file = Arc::new(File::create(path)?);
         fallocate(&file, FallocateFlags::KEEP_SIZE, 0, size)?;
-        Ok(Output { file, written: 0, begun: 0 })
+        Ok(Output { syncer: Syncer::of(Arc::clone(&file)), file, written: 0 })
     }
 
     fn write(&mut self, piece: &[u8]) -> Result<()> {
-        self.file.write_all(piece)?;
+        (&*self.file).write_all(piece)?;
         self.written += piece.len() as u64;
-        if self.written - self.begun >= limits::FETCH_WRITEBACK {
-            syscall::start_writeback(self.file.as_fd(), self.begun..self.written)?;
-            self.begun = self.written;
-        }
-        Ok(())
+        Ok(self.syncer.wrote(piece.len())?)
+    }
+
+    /// How many bytes were written; they are on the disk.
+    fn finish(self) -> Result<u64> {
+        self.syncer.finish()?;
+        self.file.sync_all()?;
+        Ok(self.written)
     }
 }
 
