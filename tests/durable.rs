@@ -1,6 +1,8 @@
 //! Cursors, and what survives a restart, a crash, a full disk and retention.
 
-use crate::harness::{Control, Node, NodeBuilder, Peer, Running, eventually, is_root, may_skip};
+use crate::harness::{
+    Control, Node, NodeBuilder, Peer, Running, eventually, has_program, is_root, kernel, may_skip,
+};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -356,4 +358,25 @@ fn tail_rest(tail: Running) -> Vec<Value> {
         .lines()
         .filter_map(|line| Some(serde_json::from_str::<Value>(line).ok()?["seq"].take()))
         .collect()
+}
+
+#[test]
+fn a_commit_syncs_data_and_no_more() {
+    if may_skip(has_program("python3"), "a_commit_syncs_data_and_no_more", "python3") {
+        return;
+    }
+    let mut node = Node::new(); // with all that is made at the first start, and synced as a whole
+    node.stop();
+    node.wrap(&kernel::without_fsync());
+    node.start();
+    let peer = Peer::new();
+    for n in 0..20 {
+        node.ctl(&["send", "--wait", &peer.url(), &n.to_string()]).expect(0);
+        assert_eq!(peer.hear(), n.to_string());
+    }
+    peer.say(node.chat(), "back");
+    node.wait_for("/chat/received", 1);
+    // Nothing failed that was only logged.
+    let said = node.stop().stderr;
+    assert!(!said.contains("WARN") && !said.contains("ERROR"), "{said}");
 }

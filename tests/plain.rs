@@ -1,6 +1,6 @@
 //! Chat with plain peers: the tutorial's, netcat, hostile ones.
 
-use crate::harness::{Node, NodeBuilder, Peer, Running, command, eventually, has_program, may_skip};
+use crate::harness::{Node, NodeBuilder, Peer, Running, command, eventually, has_program, kernel, may_skip};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -301,28 +301,12 @@ fn one_socket_serves_both_families() {
     assert_eq!(v6.hear(), "to six");
 }
 
-/// Starts a program for which the kernel has no IPv6, as one booted without it: socket(2) says EAFNOSUPPORT.
-const WITHOUT_IPV6: &str = r"
-import ctypes, errno, os, platform, socket, struct, sys
-number = {'x86_64': 41, 'aarch64': 198}[platform.machine()]
-allow, refuse = 0x7fff0000, 0x00050000 | errno.EAFNOSUPPORT
-load, equal, give = 0x20, 0x15, 0x06 # seccomp(2): words of the call, comparisons, a verdict
-filter = b''.join(struct.pack('=HBBI', *line) for line in [
-    (load, 0, 0, 0), (equal, 0, 3, number), (load, 0, 0, 16), (equal, 0, 1, socket.AF_INET6),
-    (give, 0, 0, refuse), (give, 0, 0, allow)])
-lines = ctypes.create_string_buffer(filter)
-program = struct.pack('HxxxxxxP', len(filter) // 8, ctypes.addressof(lines))
-prctl = ctypes.CDLL(None, use_errno=True).prctl
-assert prctl(38, 1, 0, 0, 0) == 0 and prctl(22, 2, ctypes.create_string_buffer(program), 0, 0) == 0
-os.execv(sys.argv[1], sys.argv[1:])
-";
-
 #[test]
 fn without_ipv6_all_of_ipv4_is_served() {
     if may_skip(has_program("python3"), "without_ipv6_all_of_ipv4_is_served", "python3") {
         return;
     }
-    let node = NodeBuilder::default().listen("[::]:0").wrapper(&["python3", "-c", WITHOUT_IPV6]).start();
+    let node = NodeBuilder::default().listen("[::]:0").wrapper(&kernel::without_ipv6()).start();
     let chat = node.chat();
     assert_eq!(chat.ip().to_string(), "0.0.0.0");
     let peer = Peer::new();

@@ -4,6 +4,7 @@ mod command;
 mod content;
 mod control;
 mod fetch;
+pub mod kernel;
 mod lab;
 mod needs;
 mod node;

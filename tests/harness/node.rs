@@ -161,6 +161,11 @@ impl Node {
         command(words[0], &words[1..])
     }
 
+    /// From the next start on: see [`NodeBuilder::wrapper`].
+    pub fn wrap(&mut self, words: &[&str]) {
+        self.wrapper = words.iter().map(|&word| word.to_owned()).collect();
+    }
+
     /// Starts netkitd and waits until it is ready.
     #[track_caller]
     pub fn start(&mut self) {
