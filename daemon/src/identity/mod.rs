@@ -5,6 +5,7 @@
 //! The certificate is an envelope for the key (RFC 5280); its names and dates mean nothing, since a box may have no clock and
 //! no name. What follows from the key by HKDF (RFC 5869) is the same after each start.
 
+mod ciphers;
 mod keep;
 mod machine;
 pub mod tls;

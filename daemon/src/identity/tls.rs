@@ -3,7 +3,7 @@
 //! speak is decided afterwards, per connection, so that it can change while the connection lives. Hence no resumption and
 //! no early data, which would pass by the verifier.
 
-use super::Identity;
+use super::{Identity, ciphers};
 use netkit_proto::ids::PeerId;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -25,7 +25,13 @@ pub const SERVER_NAME: &str = "netkit";
 
 /// The cryptography, the same for all of netkit.
 pub(super) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
+    provider_for(ciphers::has_aes())
+}
+
+fn provider_for(has_aes: bool) -> Arc<CryptoProvider> {
+    let mut provider = rustls::crypto::ring::default_provider();
+    ciphers::order(&mut provider.cipher_suites, has_aes);
+    Arc::new(provider)
 }
 
 /// Whose certificate this is: the SHA-256 of its SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7).
@@ -42,7 +48,15 @@ pub fn peer_id(certificate: &CertificateDer<'_>) -> Result<PeerId, Error> {
 /// # Errors
 /// None that are known.
 pub fn server_config(identity: &Identity, alpn: &[u8]) -> Result<ServerConfig, Error> {
-    serving(identity, alpn, Arc::new(AnyPeer(provider())))
+    server_config_for(identity, alpn, ciphers::has_aes())
+}
+
+pub(super) fn server_config_for(
+    identity: &Identity,
+    alpn: &[u8],
+    has_aes: bool,
+) -> Result<ServerConfig, Error> {
+    serving(identity, alpn, Arc::new(AnyPeer(provider())), has_aes)
 }
 
 /// For whoever may be dialled by programs that know nothing of netkit: they are asked for nothing.
@@ -50,21 +64,23 @@ pub fn server_config(identity: &Identity, alpn: &[u8]) -> Result<ServerConfig, E
 /// # Errors
 /// None that are known.
 pub fn public_server_config(identity: &Identity, alpn: &[u8]) -> Result<ServerConfig, Error> {
-    serving(identity, alpn, Arc::new(NoClientAuth))
+    serving(identity, alpn, Arc::new(NoClientAuth), ciphers::has_aes())
 }
 
 fn serving(
     identity: &Identity,
     alpn: &[u8],
     callers: Arc<dyn ClientCertVerifier>,
+    has_aes: bool,
 ) -> Result<ServerConfig, Error> {
-    let mut config = ServerConfig::builder_with_provider(provider())
+    let mut config = ServerConfig::builder_with_provider(provider_for(has_aes))
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(callers)
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key())));
     config.alpn_protocols = vec![alpn.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    config.ignore_client_order = !has_aes; // else who dials would choose what is slow here
     config.max_early_data_size = 0;
     Ok(config)
 }
@@ -74,7 +90,15 @@ fn serving(
 /// # Errors
 /// None that are known.
 pub fn client_config(identity: &Identity, alpn: &[u8]) -> Result<ClientConfig, Error> {
-    let provider = provider();
+    client_config_for(identity, alpn, ciphers::has_aes())
+}
+
+pub(super) fn client_config_for(
+    identity: &Identity,
+    alpn: &[u8],
+    has_aes: bool,
+) -> Result<ClientConfig, Error> {
+    let provider = provider_for(has_aes);
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
