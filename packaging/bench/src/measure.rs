@@ -22,9 +22,19 @@ pub(crate) fn interleave<const M: usize>(
     rounds: usize,
     subjects: &mut [Subject<'_, M>],
 ) -> Result<Vec<Values<M>>> {
+    interleave_after(|| Ok(()), rounds, subjects)
+}
+
+/// The same, with something done before each round of each subject.
+pub(crate) fn interleave_after<const M: usize>(
+    mut before: impl FnMut() -> Result<()>,
+    rounds: usize,
+    subjects: &mut [Subject<'_, M>],
+) -> Result<Vec<Values<M>>> {
     let mut values: Vec<Values<M>> = subjects.iter().map(|_| std::array::from_fn(|_| Vec::new())).collect();
     for round in 0..rounds {
         for (subject, values) in subjects.iter_mut().zip(&mut values) {
+            before()?;
             let measured =
                 (subject.round)().with_context(|| format!("{}, round {}", subject.name, round + 1))?;
             for (series, value) in values.iter_mut().zip(measured) {

@@ -1,6 +1,6 @@
 //! Children of the bench: ended when they go out of scope, whatever happened. Used by `daemon` and the rows' peers.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
@@ -100,4 +100,11 @@ pub(crate) fn without_proxy(command: &mut Command) {
 pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
+}
+
+/// Runs a process for its whole life.
+pub(crate) fn run_whole(command: &mut Command) -> Result<()> {
+    let status = command.status().context("cannot start")?;
+    ensure!(status.success(), "ended with {status}");
+    Ok(())
 }

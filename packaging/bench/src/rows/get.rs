@@ -4,7 +4,7 @@
 use super::Plan;
 use super::arrival::{CURL, Fetcher};
 use super::servers::{Content, nginx};
-use crate::measure::{Subject, interleave};
+use crate::measure::{Subject, interleave_after};
 use crate::process::in_path;
 use crate::report::Line;
 use anyhow::Result;
@@ -23,18 +23,12 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
     };
     let url = format!("http://{address}/b/f");
     let fetcher = Fetcher::start()?;
-    let mut subjects = vec![Subject::new("netkitctl", || {
-        content.warm()?;
-        fetcher.get(&url, content.size)
-    })];
+    let mut subjects = vec![Subject::new("netkitctl", || fetcher.get(&url, content.size))];
     for (name, script) in CURL {
-        let (fetcher, url, content) = (&fetcher, &url, &content);
-        subjects.push(Subject::new(name, move || {
-            content.warm()?;
-            fetcher.curl(script, url, content.size)
-        }));
+        let (fetcher, url) = (&fetcher, &url);
+        subjects.push(Subject::new(name, move || fetcher.curl(script, url, content.size)));
     }
-    let values = interleave(plan.rounds(2, 9), &mut subjects)?;
+    let values = interleave_after(|| content.warm(), plan.rounds(2, 9), &mut subjects)?;
     drop(subjects);
     fetcher.stop()?;
 

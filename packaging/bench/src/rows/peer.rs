@@ -7,7 +7,7 @@ use super::Plan;
 use super::arrival::{CURL, Fetcher, round};
 use super::bare_loop::{self, BareLoop};
 use super::servers::{Content, named, nginx, sshd};
-use crate::measure::{Subject, interleave};
+use crate::measure::{Subject, interleave_after};
 use crate::process::in_path;
 use crate::report::Line;
 use anyhow::Result;
@@ -26,37 +26,27 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
 
     let mut names = vec!["netkitctl", "loop", "disk"];
     let mut subjects = vec![
-        Subject::new("netkitctl", || {
-            content.warm()?;
-            fetcher.get("bob:b/f", content.size)
-        }),
-        Subject::new("loop", || {
-            content.warm()?;
-            bare.round(&fetcher.file("loop"), content.size)
-        }),
+        Subject::new("netkitctl", || fetcher.get("bob:b/f", content.size)),
+        Subject::new("loop", || bare.round(&fetcher.file("loop"), content.size)),
         Subject::new("disk", || bare_loop::written(&fetcher.file("disk"), content.size)),
     ];
-    let (here, there) = (&fetcher, &content);
+    let (here, size) = (&fetcher, content.size);
     if let Some((_, address)) = &web {
         for (name, script) in CURL {
             let url = format!("http://{address}/b/f");
             names.push(name);
-            subjects.push(Subject::new(name, move || {
-                there.warm()?;
-                here.curl(script, &url, there.size)
-            }));
+            subjects.push(Subject::new(name, move || here.curl(script, &url, size)));
         }
     }
     if let Ok(ssh) = &ssh {
         let file = fetcher.file("scp");
         names.push("scp && sync");
         subjects.push(Subject::new("scp && sync", move || {
-            there.warm()?;
             let mut shell = ssh.copy("b/f", &file);
-            round(&mut shell, &file, there.size)
+            round(&mut shell, &file, size)
         }));
     }
-    let values = interleave(plan.rounds(2, 9), &mut subjects)?;
+    let values = interleave_after(|| content.warm(), plan.rounds(2, 9), &mut subjects)?;
     drop(subjects);
     fetcher.stop()?;
     bob.stop()?;

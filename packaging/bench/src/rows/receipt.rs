@@ -6,6 +6,7 @@ use super::Plan;
 use crate::daemon::{Daemon, program};
 use crate::linked::Pair;
 use crate::measure::{Subject, interleave, percentile};
+use crate::process::run_whole;
 use crate::report::Line;
 use anyhow::{Context as _, Result, ensure};
 use rustix::fs::fdatasync;
@@ -72,13 +73,6 @@ fn round(times: usize, mut what: impl FnMut() -> Result<()>) -> Result<[f64; 2]>
     }
     let mut percent = |percent| percentile(&mut nanos, percent).context("nothing was done");
     Ok([percent(50)? as f64 / 1e6, percent(99)? as f64 / 1e6])
-}
-
-/// A process's whole life.
-fn run_whole(command: &mut Command) -> Result<()> {
-    let status = command.status().context("cannot start")?;
-    ensure!(status.success(), "ended with {status}");
-    Ok(())
 }
 
 /// What a commit of one message asks of the disk, where netkitd keeps its state: four pages that overwrite what is there,

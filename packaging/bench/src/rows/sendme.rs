@@ -6,7 +6,7 @@ use super::Plan;
 use super::arrival::{Fetcher, round};
 use super::servers::{Content, named};
 use crate::lab::{Space, missing};
-use crate::measure::{Subject, interleave};
+use crate::measure::{Subject, interleave_after};
 use crate::process::{Guard, in_path};
 use crate::report::Line;
 use anyhow::{Context as _, Result};
@@ -28,20 +28,15 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
         None => Some(Sender::start(&content)?),
         Some(_) => None,
     };
-    let mut subjects = vec![Subject::new("netkitctl", || {
-        content.warm()?;
-        fetcher.get("bob:b/f", content.size)
-    })];
+    let mut subjects = vec![Subject::new("netkitctl", || fetcher.get("bob:b/f", content.size))];
     if let Some(sender) = &sender {
         let dir = fetcher.file("sendme");
         fs::create_dir(&dir)?;
-        let content = &content;
         subjects.push(Subject::new("sendme && sync", move || {
-            content.warm()?;
             round(&mut sender.receive(&dir), &dir.join("f"), content.size)
         }));
     }
-    let values = interleave(plan.rounds(1, 5), &mut subjects)?;
+    let values = interleave_after(|| content.warm(), plan.rounds(1, 5), &mut subjects)?;
     drop(subjects);
     fetcher.stop()?;
     bob.stop()?;

@@ -3,8 +3,9 @@
 use super::Plan;
 use crate::daemon::{Daemon, program};
 use crate::measure::{Spread, Subject, interleave};
+use crate::process::run_whole;
 use crate::report::Line;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -44,9 +45,8 @@ fn round(command: &mut Command) -> Result<[f64; 1]> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     for _ in 0..PROCESSES {
         let start = Instant::now();
-        let status = command.status().context("cannot start")?;
+        run_whole(command)?;
         millis.push(start.elapsed().as_secs_f64() * 1e3);
-        ensure!(status.success(), "ended with {status}");
     }
     Ok([Spread::of(&millis).context("no process")?.median])
 }
