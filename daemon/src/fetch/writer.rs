@@ -90,8 +90,8 @@ pub(super) fn start(
         {
             match work {
                 Work::Piece { from, offset, bytes } => {
-                    result = content.write(offset, &bytes, from, &room);
-                    result = result.and_then(|()| syncer.wrote(bytes.len()));
+                    let is_written = content.write(offset, &bytes, from, &room);
+                    result = is_written.and_then(|()| syncer.wrote(bytes.len()));
                 }
                 Work::Compare => content.compare(),
             }

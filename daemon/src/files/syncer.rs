@@ -26,11 +26,10 @@ impl Syncer {
         Syncer { file, unsynced: 0, thread: None }
     }
 
-    /// So many bytes were written. Waits while [`limits::FETCH_UNSYNCED`] syncs are asked for and not begun. That the
-    /// disk failed is told by [`Syncer::finish`].
+    /// So many bytes were written. Waits while [`limits::FETCH_UNSYNCED`] syncs are asked for and not begun.
     ///
     /// # Errors
-    /// Where the system gives no thread.
+    /// Where the system gives no thread, or where a sync failed: why is told by [`Syncer::finish`].
     pub fn wrote(&mut self, bytes: usize) -> io::Result<()> {
         self.unsynced += bytes as u64;
         if self.unsynced < limits::FETCH_SYNC {
