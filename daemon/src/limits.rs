@@ -165,6 +165,8 @@ pub const CURSORS_PER_USER: u64 = 1000;
 
 /// Commands waiting for the hub.
 pub const HUB_COMMANDS: usize = 256;
+/// Commands that the hub takes in one turn: what it looks at between two turns costs more than a command.
+pub const HUB_TURN: usize = 64;
 /// How often the hub looks at what has become due.
 pub const HUB_TICK: Duration = Duration::from_millis(500);
 /// Recent events kept in memory for live subscribers; slower ones read the log.

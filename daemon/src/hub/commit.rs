@@ -6,7 +6,7 @@ use super::handle::{CursorOf, Queued, Reply};
 use super::{Hub, answer, now, peers};
 use crate::files::Share;
 use crate::limits;
-use crate::store::{Completion, CursorRow, Op, Order, Outcome, Outgoing, Request, StoreError};
+use crate::store::{Completion, CursorRow, JobResult, Op, Order, Outcome, Outgoing, Request, StoreError};
 use netkit_proto::ids::Seq;
 use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::time::Timestamp;
@@ -97,7 +97,16 @@ impl Hub {
 
     pub(super) fn on_completion(&mut self, completion: Completion) -> Result<(), StoreError> {
         self.snapshot.log = completion.stats;
-        let Some(answer) = completion.answer else { return Ok(()) };
+        let outcomes = completion.answers.iter().flatten().flatten();
+        let appended = outcomes.filter_map(|outcome| match outcome {
+            Outcome::Appended(entry) | Outcome::Posted(entry, _) => Some(Arc::clone(entry)),
+            _ => None,
+        });
+        self.feed.publish(appended);
+        completion.answers.into_iter().try_for_each(|answer| self.on_answer(answer))
+    }
+
+    fn on_answer(&mut self, answer: JobResult) -> Result<(), StoreError> {
         let Some(job) = self.pending.pop_front() else { return Ok(()) };
         self.rows -= job.then.len();
         let was_retry = job.order == Order::Again;
@@ -110,11 +119,6 @@ impl Hub {
                 if wrote && self.is_sound() && self.snapshot.trouble.take().is_some() {
                     tracing::info!("the store works again");
                 }
-                let appended = outcomes.iter().filter_map(|outcome| match outcome {
-                    Outcome::Appended(entry) | Outcome::Posted(entry, _) => Some(Arc::clone(entry)),
-                    _ => None,
-                });
-                self.feed.publish(appended);
                 for (then, outcome) in job.then.into_iter().zip(outcomes) {
                     self.on_committed(then, outcome);
                 }

@@ -218,6 +218,7 @@ impl Hub {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut sessions_gone, mut chat_gone, mut fetch_gone) = (false, false, false);
         let (mut links_gone, mut discovery_gone, mut content_gone) = (false, false, false);
+        let mut asked = Vec::with_capacity(limits::HUB_TURN);
         loop {
             self.hand_over_datagrams(now());
             self.turn_downloads(!sessions_gone)?;
@@ -236,9 +237,12 @@ impl Hub {
                     Some(completion) => self.on_completion(completion)?,
                     None => return Err(StoreError::Stopped),
                 },
-                command = self.commands.recv(), if room && !sessions_gone => match command {
-                    Some(command) => self.on_command(command)?,
-                    None => sessions_gone = true,
+                count = self.commands.recv_many(&mut asked, limits::HUB_TURN), if room && !sessions_gone => {
+                    sessions_gone = count == 0;
+                    for command in asked.drain(..) {
+                        self.on_command(command)?;
+                        self.submit_all_steps()?; // in the order in which they were asked for
+                    }
                 },
                 input = self.chat_input.recv(), if may_hear && !chat_gone => match input {
                     Some(input) => self.on_chat(input)?,
@@ -342,8 +346,7 @@ impl Hub {
             let active = usize::from(self.config.borrow().downloads.active);
             self.downloads.schedule(now(), Instant::now(), active, room);
         }
-        let steps = std::mem::take(&mut self.downloads.steps);
-        self.submit_steps(steps, Then::Download)?;
+        self.submit_all_steps()?;
         // Where there is no room the next report, or the next tick, comes back to it.
         while !self.downloads.orders.is_empty()
             && let Ok(permit) = self.orders.try_reserve()
@@ -362,8 +365,7 @@ impl Hub {
     /// Has committed what is to be committed of peers, and gives the chat port as much to do as it takes.
     fn turn_peers(&mut self) -> Result<(), StoreError> {
         self.pass_on_sought();
-        let steps = std::mem::take(&mut self.peers.steps);
-        self.submit_steps(steps, Then::Peer)?;
+        self.submit_all_steps()?;
         for peer in std::mem::take(&mut self.peers.arrived) {
             self.downloads.on_peer(Instant::now(), peer);
         }
@@ -374,6 +376,14 @@ impl Hub {
             permit.send(order);
         }
         Ok(())
+    }
+
+    /// Has committed what the download queue and the peers want committed.
+    fn submit_all_steps(&mut self) -> Result<(), StoreError> {
+        let steps = std::mem::take(&mut self.downloads.steps);
+        self.submit_steps(steps, Then::Download)?;
+        let steps = std::mem::take(&mut self.peers.steps);
+        self.submit_steps(steps, Then::Peer)
     }
 
     fn publish(&mut self) {

@@ -7,7 +7,7 @@ use netkit_proto::ids::{Epoch, PeerId, Seq};
 use netkit_proto::name::PeerName;
 use netkit_proto::rpc::call::Trust;
 use netkit_proto::time::Timestamp;
-use rusqlite::{Connection, Result, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 use std::net::SocketAddr;
 use std::str::FromStr;
 
@@ -199,10 +199,16 @@ pub(super) fn set_room(db: &Connection, room: &str, joined: bool) -> Result<()> 
 /// microseconds, where it is ahead of the last one: a box that was set back to a snapshot would else give numbers again
 /// that the peer has stored already, and be told that its new messages are.
 pub(super) fn post(db: &Connection, peer: PeerId, letter: &Letter) -> Result<u64> {
-    let sql = "INSERT INTO numbers (peer, last) VALUES (?1, max(1, ?2))
-               ON CONFLICT (peer) DO UPDATE SET last = max(last + 1, ?2) RETURNING last";
+    let last = "SELECT last FROM numbers WHERE peer = ?1";
+    let last: Option<i64> = db.prepare_cached(last)?.query_row([peer.0], |row| row.get(0)).optional()?;
     let clock = letter.at.0.saturating_mul(1000).min(CLOCK_END);
-    let n: u64 = db.prepare_cached(sql)?.query_row(params![peer.0, clock], |row| row.get(0))?;
+    let n = clock.max(last.unwrap_or(0) + 1);
+    // Two statements instead of one with RETURNING, for which SQLite makes a table in memory each time.
+    let sql = match last {
+        Some(_) => "UPDATE numbers SET last = ?2 WHERE peer = ?1",
+        None => "INSERT INTO numbers (peer, last) VALUES (?1, ?2)",
+    };
+    db.prepare_cached(sql)?.execute(params![peer.0, n])?;
     let sql = "INSERT INTO letters (peer, n, message, room, text, at, expires)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     db.prepare_cached(sql)?.execute(params![
@@ -214,7 +220,7 @@ pub(super) fn post(db: &Connection, peer: PeerId, letter: &Letter) -> Result<u64
         letter.at.0,
         letter.expires.0
     ])?;
-    Ok(n)
+    Ok(n.unsigned_abs())
 }
 
 /// A peer has stored everything up to `n`.

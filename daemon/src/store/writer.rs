@@ -39,8 +39,8 @@ pub type JobResult = Result<Vec<Outcome>, (StoreError, Vec<Op>)>;
 /// What the writer tells.
 #[derive(Debug)]
 pub struct Completion {
-    /// The answer to a job; answers come in the order of the jobs. `None`: retention removed events.
-    pub answer: Option<JobResult>,
+    /// The answers to the jobs of one commit, in their order. None: retention removed events.
+    pub answers: Vec<JobResult>,
     /// How the log is now.
     pub stats: LogStats,
 }
@@ -121,7 +121,7 @@ impl WriterThread {
                 Err(RecvTimeoutError::Timeout) => {
                     let again = self.prune();
                     // Where there is no room the next answer tells the same.
-                    let _ = self.answers.try_send(Completion { answer: None, stats: self.stats });
+                    let _ = self.answers.try_send(Completion { answers: Vec::new(), stats: self.stats });
                     look_at_age =
                         Instant::now() + if again { Duration::ZERO } else { limits::RETENTION_PERIOD };
                     continue;
@@ -156,10 +156,8 @@ impl WriterThread {
         if early {
             self.db.pragma_update(None, "synchronous", "NORMAL")?; // no sync but at a checkpoint
         }
-        for answer in self.answer(group) {
-            let completion = Completion { answer: Some(answer), stats: self.stats };
-            let _ = self.answers.blocking_send(completion);
-        }
+        let answers = self.answer(group);
+        let _ = self.answers.blocking_send(Completion { answers, stats: self.stats });
         if early {
             self.room.sync();
             self.db.pragma_update(None, "synchronous", "FULL")?;
@@ -298,7 +296,7 @@ mod tests {
         for (request, head) in [(receipt(), 1), (line(), 2), (receipt(), 3)] {
             writer.serve(vec![request]).unwrap();
             let completion = told.try_recv().unwrap();
-            assert!(matches!(completion.answer, Some(Ok(_))), "{completion:?}");
+            assert!(matches!(completion.answers[..], [Ok(_)]), "{completion:?}");
             assert_eq!(completion.stats.head, Seq(head));
             let sync: i64 = writer.db.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
             assert_eq!(sync, 2, "commits are synced again");

@@ -166,8 +166,11 @@ impl Peers {
             let (room, text) = (letter.room.clone(), letter.text.clone());
             says.push(Say { n: letter.n, room, text, sent_at: letter.at });
         }
-        if !says.is_empty() {
-            self.orders.push_back(LinkOrder::Say(link.id, says));
+        match self.orders.back_mut() {
+            _ if says.is_empty() => {}
+            // What is committed together is said together.
+            Some(LinkOrder::Say(last, more)) if *last == link.id => more.append(&mut says),
+            _ => self.orders.push_back(LinkOrder::Say(link.id, says)),
         }
     }
 
