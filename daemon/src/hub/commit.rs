@@ -6,7 +6,7 @@ use super::handle::{CursorOf, Queued, Reply};
 use super::{Hub, answer, now, peers};
 use crate::files::Share;
 use crate::limits;
-use crate::store::{Completion, CursorRow, JobResult, Op, Order, Outcome, Outgoing, Request, StoreError};
+use crate::store::{Completion, CursorRow, JobAnswer, Op, Order, Outcome, Outgoing, Request, StoreError};
 use netkit_proto::ids::Seq;
 use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::time::Timestamp;
@@ -97,7 +97,7 @@ impl Hub {
 
     pub(super) fn on_completion(&mut self, completion: Completion) -> Result<(), StoreError> {
         self.snapshot.log = completion.stats;
-        let outcomes = completion.answers.iter().flatten().flatten();
+        let outcomes = completion.answers.iter().filter_map(|answer| answer.result.as_ref().ok()).flatten();
         let appended = outcomes.filter_map(|outcome| match outcome {
             Outcome::Appended(entry) | Outcome::Posted(entry, _) => Some(Arc::clone(entry)),
             _ => None,
@@ -106,12 +106,12 @@ impl Hub {
         completion.answers.into_iter().try_for_each(|answer| self.on_answer(answer))
     }
 
-    fn on_answer(&mut self, answer: JobResult) -> Result<(), StoreError> {
+    fn on_answer(&mut self, JobAnswer { result, ops }: JobAnswer) -> Result<(), StoreError> {
         let Some(job) = self.pending.pop_front() else { return Ok(()) };
         self.rows -= job.then.len();
         let was_retry = job.order == Order::Again;
         self.retrying &= !was_retry;
-        match answer {
+        match result {
             Ok(outcomes) => {
                 let wrote = outcomes
                     .iter()
@@ -126,7 +126,7 @@ impl Hub {
                     self.retry()?; // it went through: the next one need not wait for the tick
                 }
             }
-            Err((error, ops)) => {
+            Err(error) => {
                 let trouble = error.to_string();
                 if self.snapshot.trouble.as_ref() != Some(&trouble) {
                     tracing::error!(%error, "the store fails; nothing is acknowledged until it works again");

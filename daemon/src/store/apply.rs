@@ -9,17 +9,21 @@ use netkit_proto::name::Key;
 use rusqlite::Connection;
 use std::sync::Arc;
 
+/// What a transaction knows and changes besides rows.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub epoch: Epoch,
+    pub stats: LogStats,
+    pub limit: Retention,
+    pub numbers: peers::Numbers,
+}
+
 /// Does one op, and says what became of it.
 ///
 /// # Errors
 /// Those of SQLite; the transaction is of no use then.
-pub(super) fn one(
-    db: &Connection,
-    epoch: Epoch,
-    stats: &mut LogStats,
-    limit: &mut Retention,
-    op: &Op,
-) -> rusqlite::Result<Outcome> {
+pub(super) fn one(db: &Connection, turn: &mut Turn, op: &Op) -> rusqlite::Result<Outcome> {
+    let stats = &mut turn.stats;
     let appended = |entry: Entry| Outcome::Appended(Arc::new(entry));
     let done = |()| Outcome::Done(true);
     let used = |key: &Option<(u32, Key, [u8; 32])>| match key {
@@ -50,7 +54,7 @@ pub(super) fn one(
             }
             let entry = log::append(db, stats, letter.at, event)?;
             let letter = peers::Letter { message: entry.seq, ..letter.clone() };
-            let number = |&peer| Ok((peer, peers::post(db, peer, &letter)?));
+            let number = |&peer| Ok((peer, peers::post(db, &mut turn.numbers, peer, &letter)?));
             let numbers = to.iter().map(number).collect::<rusqlite::Result<_>>()?;
             if let Some(key) = key {
                 outbox::insert_key(db, letter.at, key, entry.seq.0)?;
@@ -75,7 +79,7 @@ pub(super) fn one(
             outbox::set_conversation(db, *at, *address, *encoding).map(done)
         }
         Op::CursorRead(uid, name) => cursors::read(db, *uid, name),
-        Op::CursorMove(at, uid, name, seq) => cursors::set(db, *at, *uid, name, epoch, *seq),
+        Op::CursorMove(at, uid, name, seq) => cursors::set(db, *at, *uid, name, turn.epoch, *seq),
         Op::CursorRemove(uid, name) => cursors::remove(db, *uid, name),
         Op::CursorList(uid) => cursors::list(db, *uid),
         Op::ShareAdd(share) => shares::insert(db, share).map(done),
@@ -104,7 +108,7 @@ pub(super) fn one(
         Op::ManifestKeep(row) => manifests::keep(db, row).map(done),
         Op::SourcesSave(id, sources) => downloads::set_sources(db, *id, sources).map(done),
         Op::Retain(new) => {
-            *limit = *new;
+            turn.limit = *new;
             Ok(Outcome::Done(true))
         }
     }

@@ -29,7 +29,7 @@ pub use peers::{HostRow, Letter, LoadedPeers, PeerRow};
 pub use reader::{Gap, Page, PageRequest, Reader};
 pub use retention::Retention;
 pub use shares::ShareRow;
-pub use writer::{Completion, JobResult, Order, Request, Writer};
+pub use writer::{Completion, JobAnswer, Order, Request, Writer};
 
 use netkit_proto::chat::plain::Encoding;
 use netkit_proto::ids::{Epoch, PeerId, Seq};

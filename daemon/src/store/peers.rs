@@ -8,6 +8,7 @@ use netkit_proto::name::PeerName;
 use netkit_proto::rpc::call::Trust;
 use netkit_proto::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
@@ -195,20 +196,41 @@ pub(super) fn set_room(db: &Connection, room: &str, joined: bool) -> Result<()> 
     Ok(())
 }
 
-/// Gives a message its number on the way to a peer, and keeps it until that has stored it. Numbers follow the clock, in
+/// The numbers that a transaction gives, the last for each peer; written when it ends. They follow the clock, in
 /// microseconds, where it is ahead of the last one: a box that was set back to a snapshot would else give numbers again
 /// that the peer has stored already, and be told that its new messages are.
-pub(super) fn post(db: &Connection, peer: PeerId, letter: &Letter) -> Result<u64> {
-    let last = "SELECT last FROM numbers WHERE peer = ?1";
-    let last: Option<i64> = db.prepare_cached(last)?.query_row([peer.0], |row| row.get(0)).optional()?;
-    let clock = letter.at.0.saturating_mul(1000).min(CLOCK_END);
-    let n = clock.max(last.unwrap_or(0) + 1);
-    // Two statements instead of one with RETURNING, for which SQLite makes a table in memory each time.
-    let sql = match last {
-        Some(_) => "UPDATE numbers SET last = ?2 WHERE peer = ?1",
-        None => "INSERT INTO numbers (peer, last) VALUES (?1, ?2)",
-    };
-    db.prepare_cached(sql)?.execute(params![peer.0, n])?;
+#[derive(Debug, Default)]
+pub(super) struct Numbers(BTreeMap<PeerId, i64>);
+
+impl Numbers {
+    /// The next number for a peer.
+    fn next(&mut self, db: &Connection, peer: PeerId, at: Timestamp) -> Result<i64> {
+        let last = match self.0.get(&peer) {
+            Some(&last) => last,
+            None => {
+                let mut statement = db.prepare_cached("SELECT last FROM numbers WHERE peer = ?1")?;
+                statement.query_row([peer.0], |row| row.get(0)).optional()?.unwrap_or(0)
+            }
+        };
+        let n = at.0.saturating_mul(1000).min(CLOCK_END).max(last + 1);
+        self.0.insert(peer, n);
+        Ok(n)
+    }
+
+    /// Writes them; belongs to the same transaction.
+    pub(super) fn save(&self, db: &Connection) -> Result<()> {
+        let sql = "INSERT INTO numbers (peer, last) VALUES (?1, ?2)
+                   ON CONFLICT (peer) DO UPDATE SET last = ?2";
+        self.0.iter().try_for_each(|(peer, last)| {
+            db.prepare_cached(sql)?.execute(params![peer.0, last])?;
+            Ok(())
+        })
+    }
+}
+
+/// Gives a message its number on the way to a peer, and keeps it until that has stored it.
+pub(super) fn post(db: &Connection, numbers: &mut Numbers, peer: PeerId, letter: &Letter) -> Result<u64> {
+    let n = numbers.next(db, peer, letter.at)?;
     let sql = "INSERT INTO letters (peer, n, message, room, text, at, expires)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     db.prepare_cached(sql)?.execute(params![
@@ -257,6 +279,13 @@ mod tests {
 
     fn db(dir: &tempfile::TempDir) -> Connection {
         schema::open_writer(&dir.path().join("netkit.db")).unwrap()
+    }
+
+    /// Gives a message its number in a transaction of its own.
+    fn post(db: &Connection, peer: PeerId, letter: &Letter) -> Result<u64> {
+        let mut numbers = Numbers::default();
+        let n = super::post(db, &mut numbers, peer, letter)?;
+        numbers.save(db).map(|()| n)
     }
 
     fn row(id: u8) -> PeerRow {
@@ -325,6 +354,14 @@ mod tests {
         let numbers = [5, 5, 4, 7, -3, i64::MAX].map(|at_| post(&db, row(1).id, &at(at_)).unwrap());
         assert_eq!(numbers, [5000, 5001, 5002, 7000, 7001, CLOCK_END as u64]);
         assert_eq!(post(&db, row(2).id, &at(-1)).unwrap(), 1, "a box whose clock is wrong");
+        let (mut together, eve) = (Numbers::default(), row(2).id);
+        let mut given = |peer, millis| super::post(&db, &mut together, peer, &at(millis)).unwrap();
+        assert_eq!(
+            [given(eve, -1), given(row(3).id, 4), given(eve, 0), given(row(3).id, 4)],
+            [2, 4000, 3, 4001]
+        );
+        together.save(&db).unwrap();
+        assert_eq!([eve, row(3).id].map(|peer| post(&db, peer, &at(0)).unwrap()), [4, 4002]);
     }
 
     #[test]

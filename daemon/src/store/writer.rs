@@ -1,6 +1,7 @@
 //! The writer thread: takes jobs, commits as many as wait in one synced transaction, then answers. Held by the
 //! hub alone.
 
+use super::apply::Turn;
 use super::room::Room;
 use super::{LogStats, Op, Outcome, Retention, StoreError, apply, log, outbox, peers, retention};
 use crate::limits;
@@ -33,14 +34,21 @@ pub struct Request {
     pub order: Order,
 }
 
-/// What became of each op of a job, in their order; or why none was committed, and the ops back.
-pub type JobResult = Result<Vec<Outcome>, (StoreError, Vec<Op>)>;
+/// The answer to a job.
+#[derive(Debug)]
+pub struct JobAnswer {
+    /// What became of each op, in their order; or why none was committed.
+    pub result: Result<Vec<Outcome>, StoreError>,
+    /// The ops back: they may be tried again. What is done is freed by the thread that made it, too: between threads
+    /// that takes a lock, which cost a tenth of a busy link.
+    pub ops: Vec<Op>,
+}
 
 /// What the writer tells.
 #[derive(Debug)]
 pub struct Completion {
     /// The answers to the jobs of one commit, in their order. None: retention removed events.
-    pub answers: Vec<JobResult>,
+    pub answers: Vec<JobAnswer>,
     /// How the log is now.
     pub stats: LogStats,
 }
@@ -169,7 +177,7 @@ impl WriterThread {
     }
 
     /// Commits what may be tried of a group; an answer for each job.
-    fn answer(&mut self, group: Vec<Request>) -> Vec<JobResult> {
+    fn answer(&mut self, group: Vec<Request>) -> Vec<JobAnswer> {
         let failed = self.failed.clone();
         let untried = |request: &Request| failed.clone().filter(|_| request.order == Order::After);
         let tried: Vec<&Request> = group.iter().filter(|request| untried(request).is_none()).collect();
@@ -183,23 +191,29 @@ impl WriterThread {
             _ => {}
         }
         let mut outcomes = committed.map(Vec::into_iter);
-        let answer = |request: Request| match (untried(&request), &mut outcomes) {
-            (Some(error), _) => Err((error, request.ops)),
-            (None, Err(error)) => Err((error.clone(), request.ops)),
-            (None, Ok(outcomes)) => Ok(outcomes.next().unwrap_or_default()),
+        let answer = |request: Request| {
+            let result = match (untried(&request), &mut outcomes) {
+                (Some(error), _) => Err(error),
+                (None, Err(error)) => Err(error.clone()),
+                (None, Ok(outcomes)) => Ok(outcomes.next().unwrap_or_default()),
+            };
+            JobAnswer { result, ops: request.ops }
         };
         group.into_iter().map(answer).collect()
     }
 
     /// Commits every job of the group, or none.
     fn commit(&mut self, group: &[&[Op]]) -> Result<Vec<Vec<Outcome>>, StoreError> {
-        let mut stats = self.stats;
-        let (mut limit, mut retainer) = (self.limit, self.retainer);
+        let (epoch, stats, limit) = (self.epoch, self.stats, self.limit);
+        let mut turn = Turn { epoch, stats, limit, numbers: peers::Numbers::default() };
+        let mut retainer = self.retainer;
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let results = group
             .iter()
-            .map(|job| job.iter().map(|op| apply::one(&tx, self.epoch, &mut stats, &mut limit, op)).collect())
+            .map(|job| job.iter().map(|op| apply::one(&tx, &mut turn, op)).collect())
             .collect::<rusqlite::Result<Vec<Vec<Outcome>>>>()?;
+        turn.numbers.save(&tx)?;
+        let Turn { mut stats, limit, .. } = turn;
         if stats != self.stats {
             // What comes in beyond the limits goes out in the same transaction: the bounds hold under any load.
             let budget = 2 * stats.head.0.saturating_sub(self.stats.head.0);
@@ -296,7 +310,7 @@ mod tests {
         for (request, head) in [(receipt(), 1), (line(), 2), (receipt(), 3)] {
             writer.serve(vec![request]).unwrap();
             let completion = told.try_recv().unwrap();
-            assert!(matches!(completion.answers[..], [Ok(_)]), "{completion:?}");
+            assert!(matches!(completion.answers[..], [JobAnswer { result: Ok(_), .. }]), "{completion:?}");
             assert_eq!(completion.stats.head, Seq(head));
             let sync: i64 = writer.db.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
             assert_eq!(sync, 2, "commits are synced again");

@@ -244,12 +244,17 @@ fn is_false(value: &bool) -> bool {
 /// words.
 pub const NOUNS: [&str; 3] = ["message", "download", "peer"];
 
+/// Bytes that most events fit into.
+const MOST_BODIES: usize = 512;
+
 impl Event {
     /// The event's JSON object, as it is stored.
     #[must_use]
     pub fn to_body(&self) -> Box<str> {
+        let mut body = Vec::with_capacity(MOST_BODIES);
         // An object of strings, numbers and booleans always can be written.
-        serde_json::to_string(self).unwrap_or_else(|_| r#"{"kind":"other"}"#.to_owned()).into()
+        let written = serde_json::to_writer(&mut body, self).ok().and_then(|()| String::from_utf8(body).ok());
+        written.unwrap_or_else(|| r#"{"kind":"other"}"#.to_owned()).into()
     }
 
     /// Whether this is a message of a stranger, with or without proof of who sent it: the first to go when room is

@@ -38,8 +38,7 @@ impl Peers {
                     bye: false,
                     expires: letter.expires,
                 };
-                let digest = send.digest();
-                let key = send.key.map(|key| (send.uid, key, digest));
+                let key = send.key.clone().map(|key| (send.uid, key, send.digest()));
                 let mut ops = self.make_known(now, &to);
                 ops.push(Op::Post { event, to, letter: letter.clone(), key });
                 let follow = Follow::Posted(Box::new(letter), named, reply);
