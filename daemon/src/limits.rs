@@ -116,7 +116,7 @@ pub const RETRY_LONGEST: Duration = Duration::from_secs(60);
 
 /// Jobs given to the writer and not yet answered; also keeps the answers' channel from ever filling. A message that is
 /// sent is one: as many as a commit should carry at 50,000 a second.
-pub const STORE_JOBS: usize = 1024;
+pub const STORE_JOBS: usize = 2048;
 /// Rows in one transaction: the cost of its sync is spread thinly by then, and the next caller waits no longer.
 pub const STORE_GROUP: usize = 4096;
 /// Rows given to the writer and not yet committed, beyond which nothing more is heard: a transaction under way and the
@@ -269,7 +269,9 @@ pub const SESSIONS_PER_READER: usize = 32;
 pub const SESSIONS_OF_OPERATORS: usize = 64;
 /// Calls of one session begun and not answered, one of them large; then its further lines wait in the socket. A batch that
 /// is begun below it is begun whole. Enough for one session to fill the commits that follow each other.
-pub const CALLS_IN_FLIGHT: usize = 512;
+pub const CALLS_IN_FLIGHT: usize = 1024;
+/// Bytes that those were asked for with, as a bound on memory.
+pub const CALLS_BYTES: usize = 4 << 20;
 /// Subscriptions of one session.
 pub const SUBSCRIPTIONS: usize = 16;
 /// Bytes waiting to be read by the client; then its lines wait, and its subscriptions go on from the log.

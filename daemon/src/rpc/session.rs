@@ -26,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 /// What a session waited for.
 enum Finished {
-    /// So many calls, answered on one line.
-    Calls(usize, Option<String>),
+    /// So many calls, asked for with so many bytes, answered on one line.
+    Calls(usize, usize, Option<String>),
     LargeCall(Option<String>),
     Read(Result<CaughtUp, StoreError>),
 }
@@ -49,6 +49,7 @@ pub(super) async fn run(
         out: Vec::new(),
         work: JoinSet::new(),
         calls: 0,
+        asked: 0,
         large: false,
         client_is_done: false,
     };
@@ -67,6 +68,8 @@ struct Connection {
     work: JoinSet<Finished>,
     /// Calls among `work`.
     calls: usize,
+    /// Bytes of the lines that asked for them.
+    asked: usize,
     /// A call with a large answer is among them: until it is answered nothing more is taken on, and events wait, so
     /// that those of a subscription come after its id.
     large: bool,
@@ -118,7 +121,9 @@ impl Connection {
 
     /// Whether more can be taken on before the client reads, or calls are answered.
     fn has_room(&self) -> bool {
-        self.out.len() < limits::SESSION_OUTPUT && self.calls < limits::CALLS_IN_FLIGHT && !self.large
+        let is_busy =
+            self.calls >= limits::CALLS_IN_FLIGHT || self.asked >= limits::CALLS_BYTES || self.large;
+        !is_busy && self.out.len() < limits::SESSION_OUTPUT
     }
 
     fn read(&mut self) -> io::Result<()> {
@@ -143,18 +148,19 @@ impl Connection {
         while self.has_room()
             && let Some(line) = self.lines.next_line()
         {
-            let answer = match line {
-                Line::Complete(line) => dispatch::answer_line(&mut self.session, &line).await,
+            let (bytes, answer) = match line {
+                Line::Complete(line) => (line.len(), dispatch::answer_line(&mut self.session, &line).await),
                 Line::TooLong => {
                     let why = format!("a line of more than {} bytes", wire::RPC_LINE);
-                    Answer::Now(Some(message::failure(&message::null_id(), &Error::invalid_request(&why))))
+                    let error = Error::invalid_request(&why);
+                    (0, Answer::Now(Some(message::failure(&message::null_id(), &error))))
                 }
             };
             match answer {
                 Answer::Now(text) => self.push(text),
                 Answer::Later(calls, later) => {
-                    self.calls += calls;
-                    self.work.spawn(async move { Finished::Calls(calls, later.await) });
+                    (self.calls, self.asked) = (self.calls + calls, self.asked + bytes);
+                    self.work.spawn(async move { Finished::Calls(calls, bytes, later.await) });
                 }
                 Answer::Large(later) => {
                     self.large = true;
@@ -197,8 +203,8 @@ impl Connection {
 
     fn on_finished(&mut self, finished: Result<Finished, tokio::task::JoinError>) -> io::Result<()> {
         match finished.map_err(io::Error::other)? {
-            Finished::Calls(calls, text) => {
-                self.calls -= calls;
+            Finished::Calls(calls, bytes, text) => {
+                (self.calls, self.asked) = (self.calls - calls, self.asked - bytes);
                 self.push(text);
             }
             Finished::LargeCall(text) => {

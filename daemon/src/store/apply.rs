@@ -53,8 +53,7 @@ pub(super) fn one(db: &Connection, turn: &mut Turn, op: &Op) -> rusqlite::Result
                 return Ok(used);
             }
             let entry = log::append(db, stats, letter.at, event)?;
-            let letter = peers::Letter { message: entry.seq, ..letter.clone() };
-            let number = |&peer| Ok((peer, peers::post(db, &mut turn.numbers, peer, &letter)?));
+            let number = |&peer| Ok((peer, peers::post(db, &mut turn.numbers, peer, entry.seq, letter)?));
             let numbers = to.iter().map(number).collect::<rusqlite::Result<_>>()?;
             if let Some(key) = key {
                 outbox::insert_key(db, letter.at, key, entry.seq.0)?;

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// A peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +50,8 @@ pub struct Letter {
     pub message: Seq,
     /// The room that it goes to.
     pub room: Option<PeerName>,
-    /// The text.
-    pub text: String,
+    /// The text; the same for all whom the message goes to.
+    pub text: Arc<str>,
     /// When it was queued.
     pub at: Timestamp,
     /// When it is given up.
@@ -229,16 +230,22 @@ impl Numbers {
 }
 
 /// Gives a message its number on the way to a peer, and keeps it until that has stored it.
-pub(super) fn post(db: &Connection, numbers: &mut Numbers, peer: PeerId, letter: &Letter) -> Result<u64> {
+pub(super) fn post(
+    db: &Connection,
+    numbers: &mut Numbers,
+    peer: PeerId,
+    message: Seq,
+    letter: &Letter,
+) -> Result<u64> {
     let n = numbers.next(db, peer, letter.at)?;
     let sql = "INSERT INTO letters (peer, n, message, room, text, at, expires)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     db.prepare_cached(sql)?.execute(params![
         peer.0,
         n,
-        letter.message.0,
+        message.0,
         letter.room.as_ref().map(PeerName::as_str),
-        letter.text,
+        &*letter.text,
         letter.at.0,
         letter.expires.0
     ])?;
@@ -284,7 +291,7 @@ mod tests {
     /// Gives a message its number in a transaction of its own.
     fn post(db: &Connection, peer: PeerId, letter: &Letter) -> Result<u64> {
         let mut numbers = Numbers::default();
-        let n = super::post(db, &mut numbers, peer, letter)?;
+        let n = super::post(db, &mut numbers, peer, letter.message, letter)?;
         numbers.save(db).map(|()| n)
     }
 
@@ -355,7 +362,7 @@ mod tests {
         assert_eq!(numbers, [5000, 5001, 5002, 7000, 7001, CLOCK_END as u64]);
         assert_eq!(post(&db, row(2).id, &at(-1)).unwrap(), 1, "a box whose clock is wrong");
         let (mut together, eve) = (Numbers::default(), row(2).id);
-        let mut given = |peer, millis| super::post(&db, &mut together, peer, &at(millis)).unwrap();
+        let mut given = |peer, millis| super::post(&db, &mut together, peer, Seq(1), &at(millis)).unwrap();
         assert_eq!(
             [given(eve, -1), given(row(3).id, 4), given(eve, 0), given(row(3).id, 4)],
             [2, 4000, 3, 4001]

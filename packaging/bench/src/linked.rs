@@ -87,7 +87,7 @@ pub(crate) struct Stream {
 /// Messages on one line.
 pub(crate) const BATCH: usize = 100;
 /// Lines sent before the first one is answered.
-const AHEAD: usize = 8;
+const AHEAD: usize = 12;
 
 impl Stream {
     pub(crate) fn new(from: &Daemon, to: &str, bytes: usize) -> Result<Stream> {

@@ -42,7 +42,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) enum Follow {
     /// A message has its numbers.
-    Posted(Box<Letter>, Vec<String>, Reply<Queued>),
+    Posted(Letter, Vec<String>, Reply<Queued>),
     /// What a peer said up to a number is stored.
     Heard(PeerId, Epoch, u64),
     /// A peer is to be shown as it stands then.
@@ -252,7 +252,7 @@ impl Peers {
         outcome: Outcome,
     ) {
         match follow {
-            Follow::Posted(letter, to, reply) => self.posted(*letter, to, reply, outcome),
+            Follow::Posted(letter, to, reply) => self.posted(letter, to, reply, outcome),
             Follow::Heard(id, epoch, n) => self.heard(id, epoch, n),
             Follow::Changed(id, trust, reply) => {
                 self.changed(now, instant, id, trust);

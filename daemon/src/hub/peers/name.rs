@@ -99,18 +99,19 @@ impl Peers {
     /// As [`Peers::find`].
     pub(super) fn meant(&self, name: &PeerName, prefix: Option<&str>) -> Result<PeerId, Error> {
         let fits = |peer: &&Peer| prefix.is_none_or(|prefix| peer.row.id.starts_with(prefix));
-        let fitting: Vec<&Peer> = self.called(name).filter(fits).collect();
-        let known: Vec<&Peer> = fitting.iter().copied().filter(|peer| is_known(peer)).collect();
-        let candidates = if known.is_empty() { fitting } else { known };
-        match candidates[..] {
-            [peer] => Ok(peer.row.id),
-            [] => {
+        let fitting = || self.called(name).filter(fits);
+        let is_anybody_known = fitting().any(is_known);
+        let mut candidates = fitting().filter(|peer| is_known(peer) == is_anybody_known);
+        match (candidates.next(), candidates.next()) {
+            (Some(peer), None) => Ok(peer.row.id),
+            (None, _) => {
                 let text = prefix.map_or_else(|| name.to_string(), |prefix| format!("{name}~{prefix}"));
                 Err(nobody(&text))
             }
-            _ => {
+            (Some(one), Some(other)) => {
+                let candidates = [one, other].into_iter().chain(candidates);
                 let all: Vec<String> =
-                    candidates.iter().map(|peer| format!("{name}~{}", peer.row.id.short())).collect();
+                    candidates.map(|peer| format!("{name}~{}", peer.row.id.short())).collect();
                 let why = format!("several peers are called {name}: {}", all.join(", "));
                 Err(Error::new(Kind::Refused, why).hint("name one of them so"))
             }

@@ -23,25 +23,24 @@ impl Peers {
         match self.letter(now, &send) {
             Err(error) => answer(reply, Err(error)),
             Ok((letter, to)) => {
-                let labels: Vec<String> = to.iter().map(|&id| self.label(id)).collect();
+                let mut labels = to.iter().map(|&id| self.label(id));
                 let room = letter.room.as_ref().map(ToString::to_string);
-                let (peer, named) = match (&room, &labels[..]) {
-                    (Some(room), _) => (format!("@{room}"), labels.clone()),
-                    (None, [peer, ..]) => (peer.clone(), Vec::new()),
-                    (None, []) => return,
+                let (peer, named) = match &room {
+                    Some(room) => (format!("@{room}"), labels.collect()),
+                    None => (labels.next().unwrap_or_default(), Vec::new()),
                 };
+                let key = send.key.as_ref().map(|key| (send.uid, key.clone(), send.digest()));
                 let event = Event::Queued {
                     peer,
                     to: named.clone(),
                     room,
-                    text: letter.text.clone(),
+                    text: send.text,
                     bye: false,
                     expires: letter.expires,
                 };
-                let key = send.key.clone().map(|key| (send.uid, key, send.digest()));
                 let mut ops = self.make_known(now, &to);
                 ops.push(Op::Post { event, to, letter: letter.clone(), key });
-                let follow = Follow::Posted(Box::new(letter), named, reply);
+                let follow = Follow::Posted(letter, named, reply);
                 self.steps.push(Step { ops, follow, is_asked: true });
             }
         }
@@ -80,7 +79,8 @@ impl Peers {
         }
         let expire = send.expire.unwrap_or(limits::EXPIRE_DEFAULT);
         let expires = now.plus_millis(i64::try_from(expire.as_millis()).unwrap_or(i64::MAX));
-        let letter = Letter { n: 0, message: Seq::START, room, text: send.text.clone(), at: now, expires };
+        let letter =
+            Letter { n: 0, message: Seq::START, room, text: send.text.as_str().into(), at: now, expires };
         Ok((letter, to))
     }
 
@@ -112,10 +112,11 @@ impl Peers {
     pub(super) fn make_known(&mut self, now: Timestamp, to: &[PeerId]) -> Vec<Op> {
         let mut ops = Vec::new();
         for &id in to {
-            let label = self.label(id);
-            let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.row.trust == Trust::New) else {
+            if self.peers.get(&id).is_none_or(|peer| peer.row.trust != Trust::New) {
                 continue;
-            };
+            }
+            let label = self.label(id);
+            let Some(peer) = self.peers.get_mut(&id) else { continue };
             (peer.row.trust, peer.is_kept) = (Trust::Known, true);
             self.is_trust_changed = true;
             ops.push(Op::PeerSet(Box::new(peer.row.clone())));
@@ -162,7 +163,7 @@ impl Peers {
             link.said += 1;
             link.said_bytes += letter.text.len();
             peer.heard = peer.heard.max(letter.n);
-            let (room, text) = (letter.room.clone(), letter.text.clone());
+            let (room, text) = (letter.room.clone(), letter.text.as_ref().to_owned());
             says.push(Say { n: letter.n, room, text, sent_at: letter.at });
         }
         match self.orders.back_mut() {

@@ -70,7 +70,8 @@ fn what_was_stored_before_a_restart_is_known() {
         seen: Timestamp(0),
     };
     let (at_, expires) = (Timestamp(1), Timestamp(i64::MAX));
-    let letter = |n| Letter { n, message: Seq(n), room: None, text: format!("l{n}"), at: at_, expires };
+    let letter =
+        |n| Letter { n, message: Seq(n), room: None, text: format!("l{n}").into(), at: at_, expires };
     let loaded = LoadedPeers {
         peers: vec![row],
         letters: vec![(id(9), letter(4)), (id(9), letter(6))],
