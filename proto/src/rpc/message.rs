@@ -56,14 +56,13 @@ pub fn parse(line: &[u8]) -> Message<'_> {
     let Ok(text) = std::str::from_utf8(line) else {
         return rejected(Error::parse("the line is not UTF-8"));
     };
-    let raw: &RawValue = match serde_json::from_str(text) {
-        Ok(raw) => raw,
-        Err(e) => return rejected(Error::parse(&e.to_string())),
-    };
-    if !raw.get().starts_with('[') {
-        return Message::Single(entry(raw));
+    if !text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('[') {
+        return match serde_json::from_str::<&RawValue>(text) {
+            Ok(raw) => Message::Single(entry(raw)),
+            Err(e) => rejected(Error::parse(&e.to_string())),
+        };
     }
-    match serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
+    match serde_json::from_str::<Vec<&RawValue>>(text) {
         Err(e) => rejected(Error::parse(&e.to_string())),
         Ok(batch) if batch.is_empty() => rejected(Error::invalid_request("an empty batch")),
         Ok(batch) if batch.len() > limits::RPC_BATCH => {

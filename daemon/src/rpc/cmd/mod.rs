@@ -24,6 +24,7 @@ use netkit_proto::rpc::call::{
     SharesRemove,
 };
 use netkit_proto::rpc::code::{Error, Kind};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
@@ -44,18 +45,18 @@ impl Methods for Session {
 /// A result: there already, or on its way.
 enum Progress<T> {
     Done(T),
-    Later(Later<Result<T, Error>>),
+    Later(Later<Outcome>),
     /// See [`Started::Large`].
-    Large(Later<Result<T, Error>>),
+    Large(Later<Outcome>),
 }
 
-impl<T> Progress<T> {
+impl<T: Serialize> Progress<T> {
     fn later(answer: impl Future<Output = Result<T, Error>> + Send + 'static) -> Progress<T> {
-        Progress::Later(Box::pin(answer))
+        Progress::Later(Box::pin(async move { to_json(&answer.await?) }))
     }
 
     fn large(answer: impl Future<Output = Result<T, Error>> + Send + 'static) -> Progress<T> {
-        Progress::Large(Box::pin(answer))
+        Progress::Large(Box::pin(async move { to_json(&answer.await?) }))
     }
 }
 
@@ -131,8 +132,8 @@ async fn typed<P: Handle<Answer: 'static> + Send>(
     };
     match params.start(session).await {
         Ok(Progress::Done(result)) => done(to_json(&result)),
-        Ok(Progress::Later(later)) => Started::Later(Box::pin(async move { to_json(&later.await?) })),
-        Ok(Progress::Large(later)) => Started::Large(Box::pin(async move { to_json(&later.await?) })),
+        Ok(Progress::Later(later)) => Started::Later(later),
+        Ok(Progress::Large(later)) => Started::Large(later),
         Err(error) => failed(error),
     }
 }

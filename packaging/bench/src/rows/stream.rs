@@ -16,7 +16,7 @@ const LIMIT: f64 = 50_000.0;
 /// Messages that wait for receipts when more are sent: with those an outbox, which takes 20,000, is never full.
 const WAITING: usize = 10_000;
 /// Messages sent at once.
-const PIECE: usize = 5000;
+const PIECE: usize = 10_000;
 
 pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
     let pair = Pair::start()?;
