@@ -3,6 +3,7 @@
 use crate::harness::pair::{assert_texts, box_of, builder, pair, texts};
 use crate::harness::{Peer, eventually};
 use serde_json::{Value, json};
+use std::net::UdpSocket;
 use std::time::Instant;
 
 #[test]
@@ -47,6 +48,22 @@ fn streams_both_ways_keep_their_order() {
     assert!(delivered.len() == COUNT && delivered.is_sorted_by(|a, b| a < b), "each once and in order");
     // One event for what one receipt acknowledged.
     assert!(alice.events("message.delivered").len() < COUNT / 2);
+}
+
+#[test]
+fn what_is_sent_together_is_numbered_as_it_was_asked_for_whoever_it_is_for() {
+    let (alice, bob) = pair();
+    let plain = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to = ["bob".to_owned(), format!("udp://{}", plain.local_addr().unwrap())];
+    let call = |n: usize| json!({"jsonrpc": "2.0", "id": n, "method": "chat.send", "params": {"to": to[n % 2], "text": n.to_string()}});
+    let calls: Vec<Value> = (0..100).map(call).collect();
+    let answers = alice.session().ask(&serde_json::to_string(&calls).unwrap());
+    let ids: Vec<u64> =
+        answers.as_array().unwrap().iter().map(|answer| answer["result"]["id"].as_u64().unwrap()).collect();
+    assert!(ids.len() == 100 && ids.is_sorted_by(|one, next| one < next), "{ids:?}");
+    alice.wait_delivered();
+    let texts: Vec<String> = (0..100).step_by(2).map(|n| n.to_string()).collect();
+    assert_eq!(bob.received(), texts);
 }
 
 #[test]

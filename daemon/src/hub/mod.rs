@@ -17,6 +17,7 @@ mod outbox;
 mod peers;
 mod shares;
 pub mod trust;
+mod turn;
 
 use crate::config::Config;
 use crate::files::Shares;
@@ -314,14 +315,6 @@ impl Hub {
         self.submit(vec![Op::Retain(retention)], Job { then: vec![Then::Nothing], order: Order::After })
     }
 
-    /// Gives the chat socket as many datagrams as it takes.
-    fn hand_over_datagrams(&mut self, now: Timestamp) {
-        while let Ok(permit) = self.datagrams.try_reserve() {
-            let Some(datagram) = self.chat.next_datagram(now) else { break };
-            permit.send(datagram);
-        }
-    }
-
     fn on_report(&mut self, report: orders::Report) {
         let jitter = std::hash::RandomState::new().hash_one(0);
         let report = match report {
@@ -335,67 +328,6 @@ impl Hub {
             other => other,
         };
         self.downloads.on_report(now(), Instant::now(), jitter, report);
-    }
-
-    /// Has committed what the download queue wants committed, and gives the engine as much to do as it takes.
-    fn turn_downloads(&mut self, may_start: bool) -> Result<(), StoreError> {
-        // Few at once: jobs have other senders, too.
-        let room =
-            (limits::STORE_JOBS / 4 * 3).saturating_sub(self.pending.len()).min(limits::STORE_JOBS / 8);
-        if may_start && self.is_sound() {
-            let active = usize::from(self.config.borrow().downloads.active);
-            self.downloads.schedule(now(), Instant::now(), active, room);
-        }
-        self.submit_all_steps()?;
-        // Where there is no room the next report, or the next tick, comes back to it.
-        while !self.downloads.orders.is_empty()
-            && let Ok(permit) = self.orders.try_reserve()
-            && let Some(mut order) = self.downloads.orders.pop_front()
-        {
-            if let orders::Order::Start(start) = &mut order
-                && let Some(peer) = self.downloads.peer_of(start.id)
-            {
-                start.way = Some(self.peers.way(peer));
-            }
-            permit.send(order);
-        }
-        Ok(())
-    }
-
-    /// Has committed what is to be committed of peers, and gives the chat port as much to do as it takes.
-    fn turn_peers(&mut self) -> Result<(), StoreError> {
-        self.pass_on_sought();
-        self.submit_all_steps()?;
-        for peer in std::mem::take(&mut self.peers.arrived) {
-            self.downloads.on_peer(Instant::now(), peer);
-        }
-        while !self.peers.orders.is_empty()
-            && let Ok(permit) = self.link_orders.try_reserve()
-            && let Some(order) = self.peers.orders.pop_front()
-        {
-            permit.send(order);
-        }
-        Ok(())
-    }
-
-    /// Has committed what the download queue and the peers want committed.
-    fn submit_all_steps(&mut self) -> Result<(), StoreError> {
-        let steps = std::mem::take(&mut self.downloads.steps);
-        self.submit_steps(steps, Then::Download)?;
-        let steps = std::mem::take(&mut self.peers.steps);
-        self.submit_steps(steps, Then::Peer)
-    }
-
-    fn publish(&mut self) {
-        self.snapshot.queued = self.chat.outbox.len() as u64;
-        self.snapshot.peers = self.peers.counts();
-        self.snapshot.downloads = self.downloads.counts();
-        if std::mem::take(&mut self.peers.is_trust_changed) {
-            self.trust.send_replace(Arc::new(self.peers.trust_view()));
-        }
-        if *self.published.borrow() != self.snapshot {
-            self.published.send_replace(self.snapshot.clone());
-        }
     }
 }
 
