@@ -1,5 +1,6 @@
 //! The control socket in JSON-RPC, with and without netkitctl.
 
+use crate::harness::pair::pair;
 use crate::harness::{Control, Node, Peer, Running, command, eventually, has_program, may_skip};
 use serde_json::{Value, json};
 
@@ -98,11 +99,36 @@ fn limits_are_told_and_the_session_goes_on() {
             "{{\"jsonrpc\":\"2.0\",\"method\":\"chat.send\",\"params\":{{\"to\":\"udp://127.0.0.1:9\",\"text\":\"{n}\"}},\"id\":{n}}}\n"
         )
     };
-    let burst: String = (1..=500).map(message).collect();
+    let burst: String = (1..=3000).map(message).collect();
     session.send(burst.as_bytes());
-    let mut ids: Vec<u64> = (1..=500).map(|_| session.line().unwrap()["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids(&mut session, 3000), (1..=3000).collect::<Vec<_>>());
+}
+
+/// The ids of so many answers, none of which is an error, in rising order.
+fn ids(session: &mut Control, answers: usize) -> Vec<u64> {
+    let id = |answer: Value| {
+        assert_eq!(answer.get("error"), None, "{answer}");
+        answer["id"].as_u64().unwrap()
+    };
+    let mut ids: Vec<u64> = (0..answers).map(|_| id(session.line().unwrap())).collect();
     ids.sort_unstable();
-    assert_eq!(ids, (1..=500).collect::<Vec<_>>());
+    ids
+}
+
+#[test]
+fn calls_of_more_bytes_than_are_worked_on_at_once_are_all_answered() {
+    let (alice, bob) = pair();
+    let (mut session, text) = (alice.session(), "x".repeat(60_000));
+    let message = |n| {
+        let params = json!({"to": "bob", "text": text});
+        format!("{}\n", json!({"jsonrpc": "2.0", "id": n, "method": "chat.send", "params": params}))
+    };
+    let burst: String = (1..=200).map(message).collect();
+    session.send(burst.as_bytes());
+    assert_eq!(ids(&mut session, 200), (1..=200).collect::<Vec<_>>());
+    assert_eq!(session.call("node.status", json!({})).unwrap()["peers"]["linked"], 1);
+    alice.wait_delivered();
+    assert_eq!(bob.received().len(), 200);
 }
 
 #[test]

@@ -121,6 +121,7 @@ pub const STORE_JOBS: usize = 2048;
 pub const STORE_GROUP: usize = 4096;
 /// Rows given to the writer and not yet committed, beyond which nothing more is heard: a transaction under way and the
 /// next. A line's batch is one job of a thousand rows, so a bound on jobs alone lets a flood have seconds of work ahead.
+/// What somebody says counts as a row more for each KiB: some 8 MiB of texts at most.
 pub const STORE_ROWS: usize = 2 * STORE_GROUP;
 /// Pages of write-ahead log before a checkpoint (16 MiB): at full rate one checkpoint a second instead of four.
 pub const STORE_CHECKPOINT_PAGES: u32 = 4096;

@@ -9,6 +9,7 @@ use crate::limits;
 use crate::store::{Completion, CursorRow, JobAnswer, Op, Order, Outcome, Outgoing, Request, StoreError};
 use netkit_proto::ids::Seq;
 use netkit_proto::rpc::code::{Error, Kind};
+use netkit_proto::rpc::event::Event;
 use netkit_proto::time::Timestamp;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -76,7 +77,7 @@ impl Hub {
             return Ok(());
         }
         let order = job.order;
-        self.rows += job.then.len();
+        self.rows += rows(&ops);
         self.pending.push_back(job);
         self.writer.submit(Request { ops, order })
     }
@@ -108,7 +109,7 @@ impl Hub {
 
     fn on_answer(&mut self, JobAnswer { result, ops }: JobAnswer) -> Result<(), StoreError> {
         let Some(job) = self.pending.pop_front() else { return Ok(()) };
-        self.rows -= job.then.len();
+        self.rows -= rows(&ops);
         let was_retry = job.order == Order::Again;
         self.retrying &= !was_retry;
         match result {
@@ -217,6 +218,15 @@ impl Hub {
             Then::Nothing | Then::Received | Then::Settled { .. } => {}
         }
     }
+}
+
+/// What ops count for as work ahead: a row each, and one more for each KiB that somebody said, as a bound on memory.
+fn rows(ops: &[Op]) -> usize {
+    let more = |op: &Op| match op {
+        Op::Append(_, Event::Received { text, .. }) => text.len() / 1024,
+        _ => 0,
+    };
+    ops.iter().map(|op| 1 + more(op)).sum()
 }
 
 /// What an asker is told when the store failed.

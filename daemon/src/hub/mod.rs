@@ -38,6 +38,9 @@ use std::time::SystemTime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+// A command makes two jobs at most; the rest is for datagrams that are on their way, and for what becomes due.
+const _: () = assert!(4 * limits::HUB_TURN <= limits::STORE_JOBS / 4);
+
 /// The hub's state. Made by [`Hub::new`], run by [`Hub::run`].
 #[derive(Debug)]
 pub struct Hub {
@@ -222,10 +225,11 @@ impl Hub {
         let mut asked = Vec::with_capacity(limits::HUB_TURN);
         loop {
             self.hand_over_datagrams(now());
-            self.turn_downloads(!sessions_gone)?;
-            self.turn_peers()?;
+            self.schedule(!sessions_gone);
+            self.submit_all_steps()?;
+            self.give_orders();
             self.publish();
-            // Room for one job per message taken in, and for one per datagram that is on its way.
+            // Room for what a turn takes in, and for one job per datagram that is on its way.
             let room = self.pending.len() + limits::STORE_JOBS / 4 < limits::STORE_JOBS;
             // Whoever asks for something waits behind no more than what is being committed, and what comes next.
             let may_hear = room && self.rows < limits::STORE_ROWS && (self.is_sound() || sessions_gone);
@@ -265,6 +269,8 @@ impl Hub {
                     Some(report) => self.on_content(report)?,
                     None => content_gone = true,
                 },
+                // The chat port has room again for what it is to do.
+                true = async { self.link_orders.reserve().await.is_ok() }, if !self.peers.orders.is_empty() => {}
                 _ = tick.tick(), if !ended => self.on_tick()?,
                 Ok(()) = self.config.changed(), if !ended => self.on_config()?,
             }

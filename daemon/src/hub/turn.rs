@@ -1,7 +1,7 @@
-//! What a turn of the hub ends with: what is to be committed goes to the store, what is to be done to the edges, as far as
-//! they take it, and what there is to see is published.
+//! What the hub does before it waits for the next thing: what is to be committed goes to the store, what is to be done to
+//! the edges, as far as they take it, and what there is to see is published.
 
-use super::commit::Then;
+use super::commit::{Step, Then};
 use super::{Hub, now, orders};
 use crate::limits;
 use crate::store::StoreError;
@@ -18,8 +18,8 @@ impl Hub {
         }
     }
 
-    /// Has committed what the download queue wants committed, and gives the engine as much to do as it takes.
-    pub(super) fn turn_downloads(&mut self, may_start: bool) -> Result<(), StoreError> {
+    /// Starts what may start of the download queue.
+    pub(super) fn schedule(&mut self, may_start: bool) {
         // Few at once: jobs have other senders, too.
         let room =
             (limits::STORE_JOBS / 4 * 3).saturating_sub(self.pending.len()).min(limits::STORE_JOBS / 8);
@@ -27,7 +27,15 @@ impl Hub {
             let active = usize::from(self.config.borrow().downloads.active);
             self.downloads.schedule(now(), Instant::now(), active, room);
         }
-        self.submit_all_steps()?;
+    }
+
+    /// Gives engine and chat port as much to do as they take.
+    pub(super) fn give_orders(&mut self) {
+        self.pass_on_sought();
+        self.peers.speak_to_all();
+        for peer in std::mem::take(&mut self.peers.arrived) {
+            self.downloads.on_peer(Instant::now(), peer);
+        }
         // Where there is no room the next report, or the next tick, comes back to it.
         while !self.downloads.orders.is_empty()
             && let Ok(permit) = self.orders.try_reserve()
@@ -40,31 +48,25 @@ impl Hub {
             }
             permit.send(order);
         }
-        Ok(())
-    }
-
-    /// Has committed what is to be committed of peers, and gives the chat port as much to do as it takes.
-    pub(super) fn turn_peers(&mut self) -> Result<(), StoreError> {
-        self.pass_on_sought();
-        self.submit_all_steps()?;
-        for peer in std::mem::take(&mut self.peers.arrived) {
-            self.downloads.on_peer(Instant::now(), peer);
-        }
         while !self.peers.orders.is_empty()
             && let Ok(permit) = self.link_orders.try_reserve()
             && let Some(order) = self.peers.orders.pop_front()
         {
             permit.send(order);
         }
-        Ok(())
     }
 
-    /// Has committed what the download queue and the peers want committed.
+    /// Has committed what the download queue and the peers want committed; what there is no room for waits for an answer.
     pub(super) fn submit_all_steps(&mut self) -> Result<(), StoreError> {
-        let steps = std::mem::take(&mut self.downloads.steps);
+        let steps = as_many(self.room(), &mut self.downloads.steps);
         self.submit_steps(steps, Then::Download)?;
-        let steps = std::mem::take(&mut self.peers.steps);
+        let steps = as_many(self.room(), &mut self.peers.steps);
         self.submit_steps(steps, Then::Peer)
+    }
+
+    /// How many jobs the store takes.
+    fn room(&self) -> usize {
+        limits::STORE_JOBS.saturating_sub(self.pending.len())
     }
 
     pub(super) fn publish(&mut self) {
@@ -78,4 +80,10 @@ impl Hub {
             self.published.send_replace(self.snapshot.clone());
         }
     }
+}
+
+/// The first steps, as many as there is room for.
+fn as_many<F>(room: usize, steps: &mut Vec<Step<F>>) -> Vec<Step<F>> {
+    let rest = steps.split_off(room.min(steps.len()));
+    std::mem::replace(steps, rest)
 }

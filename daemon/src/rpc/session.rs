@@ -26,8 +26,12 @@ use tokio_util::sync::CancellationToken;
 
 /// What a session waited for.
 enum Finished {
-    /// So many calls, asked for with so many bytes, answered on one line.
-    Calls(usize, usize, Option<String>),
+    /// Calls, which were asked for with so many bytes, answered on one line.
+    Calls {
+        count: usize,
+        bytes: usize,
+        text: Option<String>,
+    },
     LargeCall(Option<String>),
     Read(Result<CaughtUp, StoreError>),
 }
@@ -158,9 +162,9 @@ impl Connection {
             };
             match answer {
                 Answer::Now(text) => self.push(text),
-                Answer::Later(calls, later) => {
-                    (self.calls, self.asked) = (self.calls + calls, self.asked + bytes);
-                    self.work.spawn(async move { Finished::Calls(calls, bytes, later.await) });
+                Answer::Later(count, later) => {
+                    (self.calls, self.asked) = (self.calls + count, self.asked + bytes);
+                    self.work.spawn(async move { Finished::Calls { count, bytes, text: later.await } });
                 }
                 Answer::Large(later) => {
                     self.large = true;
@@ -203,8 +207,8 @@ impl Connection {
 
     fn on_finished(&mut self, finished: Result<Finished, tokio::task::JoinError>) -> io::Result<()> {
         match finished.map_err(io::Error::other)? {
-            Finished::Calls(calls, bytes, text) => {
-                (self.calls, self.asked) = (self.calls - calls, self.asked - bytes);
+            Finished::Calls { count, bytes, text } => {
+                (self.calls, self.asked) = (self.calls - count, self.asked - bytes);
                 self.push(text);
             }
             Finished::LargeCall(text) => {

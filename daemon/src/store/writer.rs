@@ -47,7 +47,7 @@ pub struct JobAnswer {
 /// What the writer tells.
 #[derive(Debug)]
 pub struct Completion {
-    /// The answers to the jobs of one commit, in their order. None: retention removed events.
+    /// The answers to the jobs of one commit, in their order. No answers: retention removed events.
     pub answers: Vec<JobAnswer>,
     /// How the log is now.
     pub stats: LogStats,
@@ -277,6 +277,7 @@ mod tests {
     use super::*;
     use netkit_proto::ids::{PeerId, Seq};
     use netkit_proto::rpc::event::Event;
+    use std::path::Path;
 
     fn receipt() -> Request {
         let event = Event::Delivered { messages: vec![Seq(1)], peer: "bob".into() };
@@ -289,24 +290,43 @@ mod tests {
         Request { ops: vec![Op::Append(Timestamp(1), event)], order: Order::Free }
     }
 
-    #[test]
-    fn only_what_comes_again_is_told_before_it_is_synced() {
-        assert!(comes_again(&[receipt(), receipt()]));
-        assert!(!comes_again(&[receipt(), line()]));
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("netkit.db");
-        let db = open_writer(&path).unwrap();
-        let (answers, mut told) = mpsc::channel(4);
-        let mut writer = WriterThread {
+    /// A writer, called from here, and what it tells.
+    fn writer(path: &Path) -> (WriterThread, mpsc::Receiver<Completion>) {
+        let db = open_writer(path).unwrap();
+        let (answers, told) = mpsc::channel(4);
+        let writer = WriterThread {
             epoch: Epoch(1),
             limit: Retention { age: Duration::from_secs(1 << 40), messages: 1000, size: 1 << 30 },
             stats: log::stats(&db).unwrap(),
             retainer: retention::Retainer::default(),
             answers,
             failed: None,
-            room: Room::of(&path),
+            room: Room::of(path),
             db,
         };
+        (writer, told)
+    }
+
+    #[test]
+    fn a_group_fails_what_comes_after_a_failure_and_gives_all_ops_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, _told) = writer(&dir.path().join("netkit.db"));
+        writer.failed = Some(StoreError::NoSpace);
+        let ordered = |order| Request { order, ..line() };
+        let answers = writer.answer(vec![line(), ordered(Order::After), ordered(Order::Again)]);
+        let is_done: Vec<bool> = answers.iter().map(|answer| answer.result.is_ok()).collect();
+        assert_eq!(is_done, [true, false, true]);
+        assert!(answers.iter().all(|answer| answer.ops.len() == 1) && writer.failed.is_none());
+        assert_eq!(writer.stats.head, Seq(2));
+    }
+
+    #[test]
+    fn only_what_comes_again_is_told_before_it_is_synced() {
+        assert!(comes_again(&[receipt(), receipt()]));
+        assert!(!comes_again(&[receipt(), line()]));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netkit.db");
+        let (mut writer, mut told) = writer(&path);
         for (request, head) in [(receipt(), 1), (line(), 2), (receipt(), 3)] {
             writer.serve(vec![request]).unwrap();
             let completion = told.try_recv().unwrap();

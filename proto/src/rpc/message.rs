@@ -245,6 +245,9 @@ mod tests {
             (r#"{"jsonrpc":"2.0","method":"a","id":true}"#, Err(("null".into(), -32600))),
             (r#"{"jsonrpc":"2.0","method":"foobar,"params":"bar","baz]"#, Err(("null".into(), -32700))),
             ("[]", Err(("null".into(), -32600))),
+            (r#"[{"jsonrpc":"2.0","method":"a"}] x"#, Err(("null".into(), -32700))),
+            ("[1,]", Err(("null".into(), -32700))),
+            ("\u{feff}[1]", Err(("null".into(), -32700))),
             ("1", Err(("null".into(), -32600))),
             ("", Err(("null".into(), -32700))),
             (
@@ -259,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_read_entry_by_entry() {
-        let Message::Batch(entries) = parse(br#"[1,{"jsonrpc":"2.0","method":"a","id":1},{"foo":"boo"}]"#)
+        let Message::Batch(entries) = parse(br#"  [1,{"jsonrpc":"2.0","method":"a","id":1},{"foo":"boo"}]"#)
         else {
             panic!("no batch")
         };

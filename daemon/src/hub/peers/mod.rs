@@ -19,7 +19,7 @@ pub use view::PeerCounts;
 use super::answer;
 use super::commit::Step;
 use super::content::Sought;
-use super::handle::{Queued, Reply};
+use super::handle::Reply;
 use super::links::{DialId, Introduction, LinkId, LinkOrder};
 use crate::config::{Accept, Config};
 use crate::limits;
@@ -42,7 +42,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) enum Follow {
     /// A message has its numbers.
-    Posted(Letter, Vec<String>, Reply<Queued>),
+    Posted(post::Posting),
     /// What a peer said up to a number is stored.
     Heard(PeerId, Epoch, u64),
     /// A peer is to be shown as it stands then.
@@ -142,6 +142,8 @@ pub(super) struct Peers {
     dials: HashMap<DialId, Target>,
     last_dial: DialId,
     rooms: BTreeSet<PeerName>,
+    /// Letters that are being committed, and the bytes of their texts.
+    posting: (usize, usize),
     /// Letters in all, and the bytes of their texts.
     queued: usize,
     queued_bytes: usize,
@@ -157,6 +159,8 @@ pub(super) struct Peers {
     pub is_trust_changed: bool,
     pub steps: Vec<Step<Follow>>,
     pub orders: VecDeque<LinkOrder>,
+    /// For whom messages were committed that may be said.
+    to_speak: BTreeSet<PeerId>,
     /// What peers ask for by its hash.
     pub sought: VecDeque<Sought>,
 }
@@ -185,6 +189,7 @@ impl Peers {
             dials: HashMap::new(),
             last_dial: 0,
             rooms,
+            posting: (0, 0),
             queued: 0,
             queued_bytes: 0,
             counted: (0, 0),
@@ -194,6 +199,7 @@ impl Peers {
             is_trust_changed: false,
             steps: Vec::new(),
             orders: VecDeque::new(),
+            to_speak: BTreeSet::new(),
             sought: VecDeque::new(),
         };
         for row in loaded.peers {
@@ -252,7 +258,7 @@ impl Peers {
         outcome: Outcome,
     ) {
         match follow {
-            Follow::Posted(letter, to, reply) => self.posted(letter, to, reply, outcome),
+            Follow::Posted(posting) => self.posted(posting, outcome),
             Follow::Heard(id, epoch, n) => self.heard(id, epoch, n),
             Follow::Changed(id, trust, reply) => {
                 self.changed(now, instant, id, trust);
@@ -287,7 +293,10 @@ impl Peers {
     /// A step that somebody asked for could not be committed.
     pub(super) fn on_failed(&mut self, follow: Follow, error: &Error) {
         match follow {
-            Follow::Posted(_, _, reply) => answer(reply, Err(error.clone())),
+            Follow::Posted(posting) => {
+                self.is_posted(&posting);
+                answer(posting.reply, Err(error.clone()));
+            }
             Follow::Changed(_, _, reply) => answer(reply, Err(error.clone())),
             Follow::HostAdded(_, reply)
             | Follow::HostRemoved(_, reply)

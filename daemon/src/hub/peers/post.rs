@@ -17,6 +17,17 @@ use netkit_proto::time::Timestamp;
 /// What a message to all is marked with.
 const ALL: &str = "all";
 
+/// A message that is being committed.
+#[derive(Debug)]
+pub(in crate::hub) struct Posting {
+    letter: Letter,
+    /// How many it goes to.
+    count: usize,
+    /// Whom its sender is told that it goes to.
+    to: Vec<String>,
+    pub(super) reply: Reply<Queued>,
+}
+
 impl Peers {
     /// A message is to go to a peer, a room, or all.
     pub(in crate::hub) fn on_send(&mut self, now: Timestamp, send: SendRequest, reply: Reply<Queued>) {
@@ -25,9 +36,12 @@ impl Peers {
             Ok((letter, to)) => {
                 let mut labels = to.iter().map(|&id| self.label(id));
                 let room = letter.room.as_ref().map(ToString::to_string);
-                let (peer, named) = match &room {
-                    Some(room) => (format!("@{room}"), labels.collect()),
-                    None => (labels.next().unwrap_or_default(), Vec::new()),
+                let (peer, named) = match (&room, labels.next()) {
+                    (_, None) => return,
+                    (Some(room), Some(first)) => {
+                        (format!("@{room}"), std::iter::once(first).chain(labels).collect())
+                    }
+                    (None, Some(peer)) => (peer, Vec::new()),
                 };
                 let key = send.key.as_ref().map(|key| (send.uid, key.clone(), send.digest()));
                 let event = Event::Queued {
@@ -38,9 +52,12 @@ impl Peers {
                     bye: false,
                     expires: letter.expires,
                 };
+                let count = to.len();
+                self.posting.0 += count;
+                self.posting.1 += count * letter.text.len();
                 let mut ops = self.make_known(now, &to);
                 ops.push(Op::Post { event, to, letter: letter.clone(), key });
-                let follow = Follow::Posted(letter, named, reply);
+                let follow = Follow::Posted(Posting { letter, count, to: named, reply });
                 self.steps.push(Step { ops, follow, is_asked: true });
             }
         }
@@ -71,10 +88,11 @@ impl Peers {
                 .hint(format_args!("netkitctl peers show {label} tells why it is not reached")));
             }
         }
-        let is_full = self.queued + to.len() > limits::LETTERS
-            || self.queued_bytes + to.len() * send.text.len() > limits::LETTERS_BYTES;
+        let (letters, bytes) = (self.queued + self.posting.0, self.queued_bytes + self.posting.1);
+        let is_full = letters + to.len() > limits::LETTERS
+            || bytes + to.len() * send.text.len() > limits::LETTERS_BYTES;
         if is_full {
-            let why = format!("{} messages wait for peers already, as many as are kept", self.queued);
+            let why = format!("{letters} messages wait for peers already, as many as are kept");
             return Err(Error::new(Kind::Busy, why).hint("netkitctl peers tells for whom"));
         }
         let expire = send.expire.unwrap_or(limits::EXPIRE_DEFAULT);
@@ -129,13 +147,15 @@ impl Peers {
     }
 
     /// A message is committed, or was before under its key.
-    pub(super) fn posted(&mut self, letter: Letter, to: Vec<String>, reply: Reply<Queued>, outcome: Outcome) {
+    pub(super) fn posted(&mut self, posting: Posting, outcome: Outcome) {
+        self.is_posted(&posting);
+        let Posting { letter, to, reply, .. } = posting;
         match outcome {
             Outcome::Posted(entry, numbers) => {
                 answer(reply, Ok(Queued { id: entry.seq, repeated: false, to }));
                 for (id, n) in numbers {
                     self.keep_letter(id, Letter { n, message: entry.seq, ..letter.clone() });
-                    self.speak(id);
+                    self.to_speak.insert(id);
                 }
             }
             Outcome::Repeated(id) => answer(reply, Ok(Queued { id: Seq(id), repeated: true, to })),
@@ -143,11 +163,24 @@ impl Peers {
         }
     }
 
+    /// A message is not being committed any more.
+    pub(super) fn is_posted(&mut self, posting: &Posting) {
+        self.posting.0 -= posting.count;
+        self.posting.1 -= posting.count * posting.letter.text.len();
+    }
+
     pub(super) fn keep_letter(&mut self, id: PeerId, letter: Letter) {
         if let Some(peer) = self.peers.get_mut(&id) {
             self.queued += 1;
             self.queued_bytes += letter.text.len();
             peer.letters.push_back(letter);
+        }
+    }
+
+    /// Says what was committed since this was asked last: what is committed together is said together.
+    pub(in crate::hub) fn speak_to_all(&mut self) {
+        for id in std::mem::take(&mut self.to_speak) {
+            self.speak(id);
         }
     }
 
@@ -166,11 +199,8 @@ impl Peers {
             let (room, text) = (letter.room.clone(), letter.text.as_ref().to_owned());
             says.push(Say { n: letter.n, room, text, sent_at: letter.at });
         }
-        match self.orders.back_mut() {
-            _ if says.is_empty() => {}
-            // What is committed together is said together.
-            Some(LinkOrder::Say(last, more)) if *last == link.id => more.append(&mut says),
-            _ => self.orders.push_back(LinkOrder::Say(link.id, says)),
+        if !says.is_empty() {
+            self.orders.push_back(LinkOrder::Say(link.id, says));
         }
     }
 

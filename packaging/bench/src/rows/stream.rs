@@ -14,7 +14,7 @@ pub(crate) const TEXT: usize = 100;
 /// What is asked of a link, in messages a second. Printed beside, never enforced here.
 const LIMIT: f64 = 50_000.0;
 /// Messages that wait for receipts when more are sent: with those an outbox, which takes 20,000, is never full.
-const WAITING: usize = 10_000;
+const WAITING: usize = 8000;
 /// Messages sent at once.
 const PIECE: usize = 10_000;
 

@@ -7,6 +7,7 @@ mod talk;
 mod trust;
 
 use super::*;
+use crate::hub::handle::Queued;
 use crate::hub::handle::{Route, SendRequest};
 use crate::hub::links::{Hello, LinkReport, Parting, RefusalCode, Say, Sighting};
 use netkit_proto::chat::frame::VERSION;
@@ -24,6 +25,8 @@ fn id(n: u8) -> PeerId {
 fn at(n: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, n], 7890))
 }
+
+type Answered = oneshot::Receiver<Result<Queued, Error>>;
 
 fn name(text: &str) -> PeerName {
     text.parse().unwrap()
@@ -76,6 +79,7 @@ impl Box5 {
                 self.peers.on_committed(self.now, self.instant, step.follow, outcome);
             }
         }
+        self.peers.speak_to_all();
         self.orders.extend(std::mem::take(&mut self.peers.orders));
     }
 
@@ -128,11 +132,17 @@ impl Box5 {
         self.report(LinkReport::Said(link, numbers.map(say).collect()));
     }
 
-    fn send_to(&mut self, route: Route, text: &str, expire: Option<Duration>) -> Result<Queued, Error> {
-        let (reply, mut answer) = oneshot::channel();
+    /// Asks for a message to be sent; its commit is the next turn's.
+    fn ask(&mut self, route: Route, text: &str, expire: Option<Duration>) -> Answered {
+        let (reply, answer) = oneshot::channel();
         let (to, text) = (format!("{route:?}"), text.to_owned());
         let request = SendRequest { uid: 0, to, route, text, key: None, expire };
         self.peers.on_send(self.now, request, reply);
+        answer
+    }
+
+    fn send_to(&mut self, route: Route, text: &str, expire: Option<Duration>) -> Result<Queued, Error> {
+        let mut answer = self.ask(route, text, expire);
         self.turn();
         answer.try_recv().unwrap()
     }

@@ -56,6 +56,24 @@ fn so_many_messages_wait_in_all() {
 }
 
 #[test]
+fn what_is_being_committed_counts() {
+    let mut me = Box5::away(8);
+    let mut asked: Vec<Answered> =
+        (0..limits::LETTERS / 8 + 3).map(|_| me.ask(Route::All, "x", None)).collect();
+    me.turn();
+    let taken = asked.iter_mut().filter_map(|answer| answer.try_recv().unwrap().ok()).count();
+    assert_eq!((taken, me.peers.queued), (limits::LETTERS / 8, limits::LETTERS));
+    assert_eq!(me.peers.posting, (0, 0));
+    // What could not be committed makes room again.
+    let mut me = Box5::away(1);
+    let mut answer = me.ask(Route::All, "x", None);
+    assert_eq!(me.peers.posting, (1, 1));
+    let step = me.peers.steps.pop().unwrap();
+    me.peers.on_failed(step.follow, &Error::new(Kind::NoSpace, "full"));
+    assert_eq!((answer.try_recv().unwrap().unwrap_err().kind(), me.peers.posting), (Kind::NoSpace, (0, 0)));
+}
+
+#[test]
 fn so_many_bytes_wait_in_all() {
     let mut me = Box5::away(2);
     let text = "x".repeat(netkit_proto::limits::TEXT);

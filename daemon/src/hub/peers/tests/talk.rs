@@ -24,6 +24,29 @@ fn a_message_is_said_again_until_it_is_stored_and_delivered_once() {
 }
 
 #[test]
+fn what_is_committed_together_is_said_together_to_each() {
+    let mut me = Box5::new();
+    for (link, peer, called) in [(1, 9, "bob"), (2, 8, "eve")] {
+        me.up(link, peer, called);
+        me.trust(called);
+        me.report(LinkReport::Stored(link, 0));
+    }
+    me.orders.clear();
+    let to = |called: &str| Route::Peer { name: name(called), prefix: None };
+    for (route, text) in [(to("bob"), "a"), (to("eve"), "b"), (Route::All, "c"), (to("bob"), "d")] {
+        me.ask(route, text, None);
+    }
+    me.turn();
+    let said = |order: &LinkOrder| match order {
+        LinkOrder::Say(link, says) => (*link, says.iter().map(|say| say.text.clone()).collect()),
+        other => panic!("{other:?}"),
+    };
+    let mut said: Vec<(LinkId, String)> = me.orders.iter().map(said).collect();
+    said.sort();
+    assert_eq!(said, [(1, "acd".to_owned()), (2, "bc".to_owned())]);
+}
+
+#[test]
 fn nobody_can_have_what_was_not_said() {
     let mut me = Box5::new();
     me.up(1, 9, "bob");
