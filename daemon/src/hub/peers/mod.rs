@@ -2,18 +2,20 @@
 //! far its own words are stored here. Plain state with plain methods that take the time as an argument. What they want
 //! committed they leave in `steps`, what the chat port is to do in `orders`; the hub takes both, and tells what was
 //! committed. `links` is what links tell, `admit` who may have one, `dial` when somebody is looked for, `post` what is
-//! sent, `ask` what people want, `view` what is shown, `files` where their files are.
+//! sent, `ask` what people want, `follow` what a commit leads to, `view` what is shown, `files` where their files are.
 
 mod admit;
 mod ask;
 mod dial;
 mod files;
+mod follow;
 mod links;
 mod name;
 mod post;
 mod view;
 
 pub use ask::PeerCommand;
+pub(super) use follow::Follow;
 pub use view::PeerCounts;
 
 use super::answer;
@@ -23,37 +25,19 @@ use super::handle::Reply;
 use super::links::{DialId, Introduction, LinkId, LinkOrder};
 use crate::config::{Accept, Config};
 use crate::limits;
-use crate::store::{HostRow, Letter, LoadedPeers, Op, Outcome, PeerRow};
+use crate::store::{HostRow, Letter, LoadedPeers, Op, PeerRow};
 use dial::{Dialing, Target};
 use files::Wanted;
 use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::ids::{Epoch, PeerId};
 use netkit_proto::name::PeerName;
-use netkit_proto::rpc::call::{Empty, Peer as Shown, Trust};
-use netkit_proto::rpc::code::Error;
+use netkit_proto::rpc::call::Trust;
 use netkit_proto::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
-
-/// What follows when the last op of a step is committed.
-#[derive(Debug)]
-pub(super) enum Follow {
-    /// A message has its numbers.
-    Posted(post::Posting),
-    /// What a peer said up to a number is stored.
-    Heard(PeerId, Epoch, u64),
-    /// A peer is to be shown as it stands then.
-    Changed(PeerId, Trust, Reply<Box<Shown>>),
-    /// A host is asked from now on.
-    HostAdded(String, Reply<Empty>),
-    HostRemoved(String, Reply<Empty>),
-    Removed(PeerId, Reply<Empty>),
-    Room(PeerName, bool, Reply<Empty>),
-    Noted,
-}
 
 /// The link that is kept to a peer.
 #[derive(Debug)]
@@ -246,63 +230,6 @@ impl Peers {
         });
         for link in changed.collect::<Vec<_>>() {
             self.close(link, super::links::Parting::Renewed);
-        }
-    }
-
-    /// A step is committed.
-    pub(super) fn on_committed(
-        &mut self,
-        now: Timestamp,
-        instant: Instant,
-        follow: Follow,
-        outcome: Outcome,
-    ) {
-        match follow {
-            Follow::Posted(posting) => self.posted(posting, outcome),
-            Follow::Heard(id, epoch, n) => self.heard(id, epoch, n),
-            Follow::Changed(id, trust, reply) => {
-                self.changed(now, instant, id, trust);
-                answer(reply, self.show(id).map(Box::new));
-            }
-            Follow::HostAdded(host, reply) => {
-                self.host_added(host, instant);
-                answer(reply, Ok(Empty {}));
-            }
-            Follow::HostRemoved(host, reply) => {
-                self.host_removed(&host);
-                answer(reply, Ok(Empty {}));
-            }
-            Follow::Removed(id, reply) => {
-                self.removed(id);
-                answer(reply, Ok(Empty {}));
-            }
-            Follow::Room(room, joined, reply) => {
-                if joined {
-                    self.rooms.insert(room)
-                } else {
-                    self.rooms.remove(&room)
-                };
-                let rooms = self.rooms.iter().cloned().collect();
-                self.introduction.send_modify(|introduction| introduction.rooms = rooms);
-                answer(reply, Ok(Empty {}));
-            }
-            Follow::Noted => {}
-        }
-    }
-
-    /// A step that somebody asked for could not be committed.
-    pub(super) fn on_failed(&mut self, follow: Follow, error: &Error) {
-        match follow {
-            Follow::Posted(posting) => {
-                self.is_posted(&posting);
-                answer(posting.reply, Err(error.clone()));
-            }
-            Follow::Changed(_, _, reply) => answer(reply, Err(error.clone())),
-            Follow::HostAdded(_, reply)
-            | Follow::HostRemoved(_, reply)
-            | Follow::Removed(_, reply)
-            | Follow::Room(_, _, reply) => answer(reply, Err(error.clone())),
-            Follow::Heard(..) | Follow::Noted => {} // tried until they succeed
         }
     }
 

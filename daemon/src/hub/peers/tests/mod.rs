@@ -10,9 +10,10 @@ use super::*;
 use crate::hub::handle::Queued;
 use crate::hub::handle::{Route, SendRequest};
 use crate::hub::links::{Hello, LinkReport, Parting, RefusalCode, Say, Sighting};
+use crate::store::Outcome;
 use netkit_proto::chat::frame::VERSION;
 use netkit_proto::ids::Seq;
-use netkit_proto::rpc::code::Kind;
+use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::rpc::event::Event;
 use tokio::sync::oneshot;
 
