@@ -73,7 +73,7 @@ impl Peers {
     pub(in crate::hub) fn on_failed(&mut self, follow: Follow, error: &Error) {
         match follow {
             Follow::Posted(posting) => {
-                self.is_posted(&posting);
+                self.no_longer_posting(&posting);
                 answer(posting.reply, Err(error.clone()));
             }
             Follow::Changed(_, _, reply) => answer(reply, Err(error.clone())),

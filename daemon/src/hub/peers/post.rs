@@ -148,7 +148,7 @@ impl Peers {
 
     /// A message is committed, or was before under its key.
     pub(super) fn posted(&mut self, posting: Posting, outcome: Outcome) {
-        self.is_posted(&posting);
+        self.no_longer_posting(&posting);
         let Posting { letter, to, reply, .. } = posting;
         match outcome {
             Outcome::Posted(entry, numbers) => {
@@ -164,7 +164,7 @@ impl Peers {
     }
 
     /// A message is not being committed any more.
-    pub(super) fn is_posted(&mut self, posting: &Posting) {
+    pub(super) fn no_longer_posting(&mut self, posting: &Posting) {
         self.posting.0 -= posting.count;
         self.posting.1 -= posting.count * posting.letter.text.len();
     }
