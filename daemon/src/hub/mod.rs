@@ -269,7 +269,8 @@ impl Hub {
                     Some(report) => self.on_content(report)?,
                     None => content_gone = true,
                 },
-                // The chat port has room again for what it is to do.
+                // Engine or chat port has room again for what it is to do.
+                true = async { self.orders.reserve().await.is_ok() }, if !self.downloads.orders.is_empty() => {}
                 true = async { self.link_orders.reserve().await.is_ok() }, if !self.peers.orders.is_empty() => {}
                 _ = tick.tick(), if !ended => self.on_tick()?,
                 Ok(()) = self.config.changed(), if !ended => self.on_config()?,

@@ -36,7 +36,6 @@ impl Hub {
         for peer in std::mem::take(&mut self.peers.arrived) {
             self.downloads.on_peer(Instant::now(), peer);
         }
-        // Where there is no room the next report, or the next tick, comes back to it.
         while !self.downloads.orders.is_empty()
             && let Ok(permit) = self.orders.try_reserve()
             && let Some(mut order) = self.downloads.orders.pop_front()
