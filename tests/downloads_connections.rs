@@ -75,7 +75,7 @@ fn a_server_that_gives_a_part_of_a_part_is_asked_for_the_rest() {
         let file: Arc<[u8]> = content.clone();
         let source = Source::http(move |request| {
             let Some((from, _)) = request.wanted() else {
-                return File::new(&file).answer(request).cut_after(MIB + 5, End::Reset);
+                return File::new(&file).answer(request).cut_after(3 * MIB / 2, End::Reset);
             };
             let end = file.len().min(from + MIB);
             let told = format!("Content-Range: bytes {from}-{}/{total}", end - 1);

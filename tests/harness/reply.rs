@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 pub enum End {
     /// As if that were all.
     Clean,
+    /// What the kernel has not sent yet, 128 KiB at most, does not arrive.
     Reset,
 }
 
