@@ -1,8 +1,8 @@
 //! What each op does to the database, within the transaction of its group. Called by the writer thread alone.
 
 use super::{
-    Entry, LogStats, Op, Outcome, Outgoing, Retention, cursors, downloads, log, manifests, outbox, parts,
-    peers, shares, staged,
+    Entry, LogStats, Op, Outcome, Outgoing, Retention, cursors, downloads, letters, log, manifests, outbox,
+    parts, peers, shares, staged,
 };
 use netkit_proto::ids::Epoch;
 use netkit_proto::name::Key;
@@ -15,7 +15,7 @@ pub(super) struct Turn {
     pub epoch: Epoch,
     pub stats: LogStats,
     pub limit: Retention,
-    pub numbers: peers::Numbers,
+    pub numbers: letters::Numbers,
 }
 
 /// Does one op, and says what became of it.
@@ -53,7 +53,7 @@ pub(super) fn one(db: &Connection, turn: &mut Turn, op: &Op) -> rusqlite::Result
                 return Ok(used);
             }
             let entry = log::append(db, stats, letter.at, event)?;
-            let number = |&peer| Ok((peer, peers::post(db, &mut turn.numbers, peer, entry.seq, letter)?));
+            let number = |&peer| Ok((peer, letters::post(db, &mut turn.numbers, peer, entry.seq, letter)?));
             let numbers = to.iter().map(number).collect::<rusqlite::Result<_>>()?;
             if let Some(key) = key {
                 outbox::insert_key(db, letter.at, key, entry.seq.0)?;
@@ -61,11 +61,11 @@ pub(super) fn one(db: &Connection, turn: &mut Turn, op: &Op) -> rusqlite::Result
             Ok(Outcome::Posted(Arc::new(entry), numbers))
         }
         Op::Delivered(at, peer, n, event) => {
-            peers::delivered(db, *peer, *n)?;
+            letters::delivered(db, *peer, *n)?;
             log::append(db, stats, *at, event).map(appended)
         }
         Op::GiveUp(at, peer, n, event) => {
-            peers::give_up(db, *peer, *n)?;
+            letters::give_up(db, *peer, *n)?;
             log::append(db, stats, *at, event).map(appended)
         }
         Op::Stored(at, peer, epoch, n) => peers::stored(db, *at, *peer, *epoch, *n).map(done),

@@ -7,6 +7,7 @@
 mod apply;
 mod cursors;
 mod downloads;
+mod letters;
 mod log;
 mod manifests;
 mod outbox;
@@ -21,11 +22,12 @@ mod staged;
 mod writer;
 
 pub use downloads::DownloadRow;
+pub use letters::Letter;
 pub use log::LogStats;
 pub use manifests::{FileKey, Holder, ManifestRow, Seen};
 pub use outbox::Outgoing;
 pub use parts::{BlockRow, Held, PartNote, PartRow, StageRow, StagedFile};
-pub use peers::{HostRow, Letter, LoadedPeers, PeerRow};
+pub use peers::{HostRow, LoadedPeers, PeerRow};
 pub use reader::{Gap, Page, PageRequest, Reader};
 pub use retention::Retention;
 pub use shares::ShareRow;
@@ -280,7 +282,7 @@ pub fn open(
             last_id: downloads::last_id(&db)?,
             limit: downloads::limit(&db)?,
         },
-        peers: peers::load(&db)?,
+        peers: LoadedPeers { letters: letters::load(&db)?, ..peers::load(&db)? },
     };
     let reader = reader::start(schema::open_reader(path)?)?;
     let (writer, completions) = writer::start(db, room::Room::of(path), loaded.epoch, retention)?;

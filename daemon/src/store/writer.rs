@@ -3,7 +3,7 @@
 
 use super::apply::Turn;
 use super::room::Room;
-use super::{LogStats, Op, Outcome, Retention, StoreError, apply, log, outbox, peers, retention};
+use super::{LogStats, Op, Outcome, Retention, StoreError, apply, letters, log, outbox, peers, retention};
 use crate::limits;
 use netkit_proto::ids::Epoch;
 use netkit_proto::time::Timestamp;
@@ -205,7 +205,7 @@ impl WriterThread {
     /// Commits every job of the group, or none.
     fn commit(&mut self, group: &[&[Op]]) -> Result<Vec<Vec<Outcome>>, StoreError> {
         let (epoch, stats, limit) = (self.epoch, self.stats, self.limit);
-        let mut turn = Turn { epoch, stats, limit, numbers: peers::Numbers::default() };
+        let mut turn = Turn { epoch, stats, limit, numbers: letters::Numbers::default() };
         let mut retainer = self.retainer;
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let results = group
