@@ -359,6 +359,8 @@ pub const LETTERS_PER_PEER: usize = 20_000;
 pub const LETTERS: usize = 100_000;
 /// and the bytes of their texts, which are held in memory.
 pub const LETTERS_BYTES: usize = 32 << 20;
+/// Bytes of messages for one peer that share a row of the store: what is given up is taken out of such a row.
+pub const BUNDLE: usize = 64 << 10;
 /// Messages said on a link that the peer has not stored yet: what comes in at 100,000 a second while a disk syncs.
 pub const LINK_WINDOW: usize = 4096;
 /// The same in bytes of text.

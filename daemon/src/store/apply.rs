@@ -15,7 +15,7 @@ pub(super) struct Turn {
     pub epoch: Epoch,
     pub stats: LogStats,
     pub limit: Retention,
-    pub numbers: letters::Numbers,
+    pub letters: letters::Changes,
 }
 
 /// Does one op, and says what became of it.
@@ -53,7 +53,7 @@ pub(super) fn one(db: &Connection, turn: &mut Turn, op: &Op) -> rusqlite::Result
                 return Ok(used);
             }
             let entry = log::append(db, stats, letter.at, event)?;
-            let number = |&peer| Ok((peer, letters::post(db, &mut turn.numbers, peer, entry.seq, letter)?));
+            let number = |&peer| Ok((peer, turn.letters.post(db, peer, entry.seq, letter)?));
             let numbers = to.iter().map(number).collect::<rusqlite::Result<_>>()?;
             if let Some(key) = key {
                 outbox::insert_key(db, letter.at, key, entry.seq.0)?;
@@ -61,16 +61,19 @@ pub(super) fn one(db: &Connection, turn: &mut Turn, op: &Op) -> rusqlite::Result
             Ok(Outcome::Posted(Arc::new(entry), numbers))
         }
         Op::Delivered(at, peer, n, event) => {
-            letters::delivered(db, *peer, *n)?;
+            turn.letters.delivered(db, *peer, *n)?;
             log::append(db, stats, *at, event).map(appended)
         }
         Op::GiveUp(at, peer, n, event) => {
-            letters::give_up(db, *peer, *n)?;
+            turn.letters.give_up(db, *peer, *n)?;
             log::append(db, stats, *at, event).map(appended)
         }
         Op::Stored(at, peer, epoch, n) => peers::stored(db, *at, *peer, *epoch, *n).map(done),
         Op::PeerSet(peer) => peers::set(db, peer).map(done),
-        Op::PeerRemove(peer) => peers::remove(db, *peer).map(done),
+        Op::PeerRemove(peer) => {
+            turn.letters.remove(db, *peer)?;
+            peers::remove(db, *peer).map(done)
+        }
         Op::HostSet(host) => peers::set_host(db, host).map(done),
         Op::HostRemove(host) => peers::remove_host(db, host).map(done),
         Op::RoomSet(room, joined) => peers::set_room(db, room.as_str(), *joined).map(done),

@@ -78,19 +78,19 @@ pub(super) fn load(db: &Connection) -> Result<LoadedPeers, StoreError> {
     Ok(LoadedPeers { peers, hosts, rooms, letters: Vec::new(), high })
 }
 
-pub(super) fn rows<T>(db: &Connection, sql: &str, read: impl Fn(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
+fn rows<T>(db: &Connection, sql: &str, read: impl Fn(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
     db.prepare(sql)?.query_map([], |row| read(row))?.collect()
 }
 
-fn damaged(column: usize, what: String) -> rusqlite::Error {
+pub(super) fn damaged(column: usize, what: String) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, what.into())
 }
 
-pub(super) fn peer(row: &Row<'_>, column: usize) -> Result<PeerId> {
+fn peer(row: &Row<'_>, column: usize) -> Result<PeerId> {
     Ok(PeerId(row.get(column)?))
 }
 
-pub(super) fn text<T: FromStr<Err: ToString>>(row: &Row<'_>, column: usize) -> Result<T> {
+fn text<T: FromStr<Err: ToString>>(row: &Row<'_>, column: usize) -> Result<T> {
     row.get::<_, String>(column)?.parse().map_err(|error: T::Err| damaged(column, error.to_string()))
 }
 
@@ -126,7 +126,6 @@ pub(super) fn set(db: &Connection, peer: &PeerRow) -> Result<()> {
 pub(super) fn remove(db: &Connection, peer: PeerId) -> Result<()> {
     for sql in [
         "DELETE FROM peers WHERE id = ?1",
-        "DELETE FROM letters WHERE peer = ?1",
         "UPDATE hosts SET peer = NULL WHERE peer = ?1",
         "DELETE FROM hosts WHERE NOT added AND peer IS NULL",
     ] {

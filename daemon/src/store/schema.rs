@@ -265,6 +265,23 @@ const MIGRATIONS: &[M<'_>] = &[
     CREATE INDEX manifests_by_total ON manifests (total);
     ",
     ),
+    M::up(
+        "
+    -- Messages that a peer has not stored yet, those that were committed together in one row. letters: see
+    -- store::letters. last: the last of their numbers when the row was written.
+    CREATE TABLE bundles (peer BLOB NOT NULL, last INTEGER NOT NULL, letters BLOB NOT NULL, UNIQUE (peer, last));
+    INSERT INTO bundles (peer, last, letters)
+        SELECT peer, n, unhex(
+            format('%016x%016x%016x%016x', n, message, at, expires)
+            || format('%08x', length(hex(room)) / 2) || hex(room)
+            || format('%08x', length(hex(text)) / 2) || hex(text)
+        ) FROM letters;
+    DROP TABLE letters;
+
+    -- Which of them the peer has stored: all up to this number. Older ones in a row are only still there.
+    ALTER TABLE numbers ADD COLUMN delivered INTEGER NOT NULL DEFAULT 0;
+    ",
+    ),
 ];
 
 /// Opens the database for the writer, made and brought up to date where needed.
@@ -298,11 +315,35 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Letter, letters};
     use super::*;
+    use netkit_proto::ids::{PeerId, Seq};
+    use netkit_proto::time::Timestamp;
 
     #[test]
     fn migrations_are_valid() {
         Migrations::from_slice(MIGRATIONS).validate().unwrap();
+    }
+
+    #[test]
+    fn what_waits_for_peers_is_there_after_an_upgrade() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netkit.db");
+        let mut db = Connection::open(&path).unwrap();
+        Migrations::from_slice(MIGRATIONS).to_version(&mut db, 8).unwrap();
+        let sql = "INSERT INTO letters (peer, n, message, room, text, at, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        for (n, room, text) in [(5, None, "a\n\"\0b"), (6, Some("ops"), "小明")] {
+            db.execute(sql, rusqlite::params![[7u8; 32], n, 40 + n, room, text, 100 + n, 200 + n]).unwrap();
+        }
+        db.execute("INSERT INTO numbers (peer, last) VALUES (?1, 6)", [[7u8; 32]]).unwrap();
+        drop(db);
+        let loaded = letters::load(&open_writer(&path).unwrap()).unwrap();
+        let letter = |n: u64, room: Option<&str>, text: &str| {
+            let (at, expires) = (Timestamp(100 + n as i64), Timestamp(200 + n as i64));
+            let room = room.map(|room| room.parse().unwrap());
+            (PeerId([7; 32]), Letter { n, message: Seq(40 + n), room, text: text.into(), at, expires })
+        };
+        assert_eq!(loaded, [letter(5, None, "a\n\"\0b"), letter(6, Some("ops"), "小明")]);
     }
 
     #[test]

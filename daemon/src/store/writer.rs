@@ -205,15 +205,15 @@ impl WriterThread {
     /// Commits every job of the group, or none.
     fn commit(&mut self, group: &[&[Op]]) -> Result<Vec<Vec<Outcome>>, StoreError> {
         let (epoch, stats, limit) = (self.epoch, self.stats, self.limit);
-        let mut turn = Turn { epoch, stats, limit, numbers: letters::Numbers::default() };
+        let mut turn = Turn { epoch, stats, limit, letters: letters::Changes::default() };
         let mut retainer = self.retainer;
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let results = group
             .iter()
             .map(|job| job.iter().map(|op| apply::one(&tx, &mut turn, op)).collect())
             .collect::<rusqlite::Result<Vec<Vec<Outcome>>>>()?;
-        turn.numbers.save(&tx)?;
-        let Turn { mut stats, limit, .. } = turn;
+        let Turn { mut stats, limit, letters, .. } = turn;
+        letters.save(&tx)?;
         if stats != self.stats {
             // What comes in beyond the limits goes out in the same transaction: the bounds hold under any load.
             let budget = 2 * stats.head.0.saturating_sub(self.stats.head.0);
