@@ -126,7 +126,7 @@ fn checked(
     max: usize,
     forbidden: fn(char) -> bool,
 ) -> Result<String, NameError> {
-    let name: String = text.nfc().collect();
+    let name = if text.is_ascii() { text.to_owned() } else { text.nfc().collect() };
     if name.is_empty() {
         return Err(NameError::Empty(what));
     }

@@ -253,8 +253,8 @@ impl Event {
     pub fn to_body(&self) -> Box<str> {
         let mut body = Vec::with_capacity(MOST_BODIES);
         // An object of strings, numbers and booleans always can be written.
-        let written = serde_json::to_writer(&mut body, self).ok().and_then(|()| String::from_utf8(body).ok());
-        written.unwrap_or_else(|| r#"{"kind":"other"}"#.to_owned()).into()
+        let written = serde_json::to_writer(&mut body, self).ok().and_then(|()| str::from_utf8(&body).ok());
+        written.unwrap_or(r#"{"kind":"other"}"#).into() // copied: to shrink what was too large costs more
     }
 
     /// Whether this is a message of a stranger, with or without proof of who sent it: the first to go when room is
