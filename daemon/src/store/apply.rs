@@ -10,20 +10,33 @@ use rusqlite::Connection;
 use std::sync::Arc;
 
 /// What a transaction knows and changes besides rows.
-#[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct Turn<'a> {
     pub epoch: Epoch,
-    pub stats: LogStats,
+    pub log: log::Appender<'a>,
     pub limit: Retention,
     pub letters: letters::Changes,
 }
 
-/// Does one op, and says what became of it.
+/// Does all ops of these jobs: what became of them, how the log is then, and its limits.
 ///
 /// # Errors
 /// Those of SQLite; the transaction is of no use then.
-pub(super) fn one(db: &Connection, turn: &mut Turn, op: &Op) -> rusqlite::Result<Outcome> {
-    let stats = &mut turn.stats;
+pub(super) fn all(
+    db: &Connection,
+    mut turn: Turn<'_>,
+    jobs: &[&[Op]],
+) -> rusqlite::Result<(Vec<Vec<Outcome>>, LogStats, Retention)> {
+    let results = jobs
+        .iter()
+        .map(|job| job.iter().map(|op| one(db, &mut turn, op)).collect())
+        .collect::<rusqlite::Result<_>>()?;
+    turn.letters.save(db)?;
+    Ok((results, turn.log.into_stats(), turn.limit))
+}
+
+/// Does one op, and says what became of it.
+fn one(db: &Connection, turn: &mut Turn<'_>, op: &Op) -> rusqlite::Result<Outcome> {
+    let log = &mut turn.log;
     let appended = |entry: Entry| Outcome::Appended(Arc::new(entry));
     let done = |()| Outcome::Done(true);
     let used = |key: &Option<(u32, Key, [u8; 32])>| match key {
@@ -31,12 +44,12 @@ pub(super) fn one(db: &Connection, turn: &mut Turn, op: &Op) -> rusqlite::Result
         None => Ok(None),
     };
     match op {
-        Op::Append(at, event) => log::append(db, stats, *at, event).map(appended),
+        Op::Append(at, event) => log.append(*at, event).map(appended),
         Op::Queue { at, event, address, datagram, expires, key } => {
             if let Some(used) = used(key)? {
                 return Ok(used);
             }
-            let entry = log::append(db, stats, *at, event)?;
+            let entry = log.append(*at, event)?;
             let (message, datagram) = (entry.seq, datagram.clone());
             outbox::insert(db, &Outgoing { message, address: *address, datagram, expires: *expires })?;
             if let Some(key) = key {
@@ -46,13 +59,13 @@ pub(super) fn one(db: &Connection, turn: &mut Turn, op: &Op) -> rusqlite::Result
         }
         Op::Settle(at, message, event) => {
             outbox::remove(db, *message)?;
-            log::append(db, stats, *at, event).map(appended)
+            log.append(*at, event).map(appended)
         }
         Op::Post { event, to, letter, key } => {
             if let Some(used) = used(key)? {
                 return Ok(used);
             }
-            let entry = log::append(db, stats, letter.at, event)?;
+            let entry = log.append(letter.at, event)?;
             let number = |&peer| Ok((peer, turn.letters.post(db, peer, entry.seq, letter)?));
             let numbers = to.iter().map(number).collect::<rusqlite::Result<_>>()?;
             if let Some(key) = key {
@@ -62,11 +75,11 @@ pub(super) fn one(db: &Connection, turn: &mut Turn, op: &Op) -> rusqlite::Result
         }
         Op::Delivered(at, peer, n, event) => {
             turn.letters.delivered(db, *peer, *n)?;
-            log::append(db, stats, *at, event).map(appended)
+            log.append(*at, event).map(appended)
         }
         Op::GiveUp(at, peer, n, event) => {
             turn.letters.give_up(db, *peer, *n)?;
-            log::append(db, stats, *at, event).map(appended)
+            log.append(*at, event).map(appended)
         }
         Op::Stored(at, peer, epoch, n) => peers::stored(db, *at, *peer, *epoch, *n).map(done),
         Op::PeerSet(peer) => peers::set(db, peer).map(done),
@@ -94,7 +107,7 @@ pub(super) fn one(db: &Connection, turn: &mut Turn, op: &Op) -> rusqlite::Result
             if let Some(key) = key {
                 outbox::insert_key(db, row.added, key, row.id)?;
             }
-            log::append(db, stats, row.added, event).map(appended)
+            log.append(row.added, event).map(appended)
         }
         Op::DownloadSet(row) => downloads::set(db, row).map(done),
         Op::DownloadRemove(id) => downloads::remove(db, *id).map(done),

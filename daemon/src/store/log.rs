@@ -5,7 +5,7 @@ use crate::limits;
 use netkit_proto::ids::{Epoch, Seq};
 use netkit_proto::rpc::event::Event;
 use netkit_proto::time::Timestamp;
-use rusqlite::{Connection, Result, params};
+use rusqlite::{CachedStatement, Connection, Result, params};
 
 /// How much the log holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(super) fn stats(db: &Connection) -> Result<LogStats, StoreError> {
     Ok(db.query_row(sql, [], row)?)
 }
 
-/// Writes back what [`append`] and retention changed; belongs to the same transaction.
+/// Writes back what [`Appender`] and retention changed; belongs to the same transaction.
 pub(super) fn save_stats(db: &Connection, stats: &LogStats) -> Result<()> {
     let sql =
         "UPDATE log SET head = ?1, events = ?2, bytes = ?3, unverified_events = ?4, unverified_bytes = ?5";
@@ -74,13 +74,30 @@ pub(super) fn save_stats(db: &Connection, stats: &LogStats) -> Result<()> {
     Ok(())
 }
 
-/// Gives the event its number and appends it.
-pub(super) fn append(db: &Connection, stats: &mut LogStats, at: Timestamp, event: &Event) -> Result<Entry> {
-    let entry = Entry { seq: stats.head.next(), at, body: event.to_body() };
-    let unverified = event.is_unverified();
-    let sql = "INSERT INTO events (seq, at, unverified, body) VALUES (?1, ?2, ?3, ?4)";
-    db.prepare_cached(sql)?.execute(params![entry.seq.0, at.0, unverified, &*entry.body])?;
-    stats.head = entry.seq;
-    stats.add(unverified, size_of(&entry.body));
-    Ok(entry)
+/// Appends to the log within one transaction. The statement is looked up once for all of its events.
+pub(super) struct Appender<'a> {
+    insert: CachedStatement<'a>,
+    stats: LogStats,
+}
+
+impl<'a> Appender<'a> {
+    pub(super) fn new(db: &'a Connection, stats: LogStats) -> Result<Appender<'a>> {
+        let sql = "INSERT INTO events (seq, at, unverified, body) VALUES (?1, ?2, ?3, ?4)";
+        Ok(Appender { insert: db.prepare_cached(sql)?, stats })
+    }
+
+    /// Gives the event its number and appends it.
+    pub(super) fn append(&mut self, at: Timestamp, event: &Event) -> Result<Entry> {
+        let entry = Entry { seq: self.stats.head.next(), at, body: event.to_body() };
+        let unverified = event.is_unverified();
+        self.insert.execute(params![entry.seq.0, at.0, unverified, &*entry.body])?;
+        self.stats.head = entry.seq;
+        self.stats.add(unverified, size_of(&entry.body));
+        Ok(entry)
+    }
+
+    /// How the log is now.
+    pub(super) fn into_stats(self) -> LogStats {
+        self.stats
+    }
 }

@@ -215,10 +215,10 @@ mod tests {
     fn pages_go_both_ways_and_tell_of_gaps() {
         let dir = tempfile::tempdir().unwrap();
         let db = schema::open_writer(&dir.path().join("db")).unwrap();
-        let mut stats = LogStats::default();
+        let mut log = log::Appender::new(&db, LogStats::default()).unwrap();
         for n in 1..=10 {
             let event = Event::Sent { message: Seq(n), peer: if n % 2 == 0 { "even" } else { "odd" }.into() };
-            log::append(&db, &mut stats, Timestamp(0), &event).unwrap();
+            log.append(Timestamp(0), &event).unwrap();
         }
         db.execute("DELETE FROM events WHERE seq IN (1, 2, 6)", []).unwrap();
         let filter =

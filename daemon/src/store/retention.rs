@@ -187,10 +187,11 @@ mod tests {
     fn kept(lines: &[(bool, i64)], limit: Retention, now: i64) -> Vec<u64> {
         let dir = tempfile::tempdir().unwrap();
         let db = schema::open_writer(&dir.path().join("db")).unwrap();
-        let mut stats = LogStats::default();
+        let mut log = log::Appender::new(&db, LogStats::default()).unwrap();
         for &(verified, second) in lines {
-            log::append(&db, &mut stats, Timestamp(second * 1000), &line(verified)).unwrap();
+            log.append(Timestamp(second * 1000), &line(verified)).unwrap();
         }
+        let mut stats = log.into_stats();
         let mut retainer = Retainer::default();
         let mut rounds = 0;
         while retainer.trim(&db, &mut stats, &limit, Timestamp(now * 1000), 3).unwrap() {

@@ -204,16 +204,15 @@ impl WriterThread {
 
     /// Commits every job of the group, or none.
     fn commit(&mut self, group: &[&[Op]]) -> Result<Vec<Vec<Outcome>>, StoreError> {
-        let (epoch, stats, limit) = (self.epoch, self.stats, self.limit);
-        let mut turn = Turn { epoch, stats, limit, letters: letters::Changes::default() };
         let mut retainer = self.retainer;
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let results = group
-            .iter()
-            .map(|job| job.iter().map(|op| apply::one(&tx, &mut turn, op)).collect())
-            .collect::<rusqlite::Result<Vec<Vec<Outcome>>>>()?;
-        let Turn { mut stats, limit, letters, .. } = turn;
-        letters.save(&tx)?;
+        let turn = Turn {
+            epoch: self.epoch,
+            log: log::Appender::new(&tx, self.stats)?,
+            limit: self.limit,
+            letters: letters::Changes::default(),
+        };
+        let (results, mut stats, limit) = apply::all(&tx, turn, group)?;
         if stats != self.stats {
             // What comes in beyond the limits goes out in the same transaction: the bounds hold under any load.
             let budget = 2 * stats.head.0.saturating_sub(self.stats.head.0);
