@@ -36,6 +36,9 @@ pub const BARE_NAME: usize = crate::path::PATH;
 /// Longest frame of the peer protocol in bytes: a message of [`TEXT`] bytes escaped to six times its size still fits.
 pub const FRAME: usize = 512 * 1024;
 
+/// Highest number of a message, and of a log: what every JSON reader keeps exactly (RFC 7493, section 2.2).
+pub const NUMBER: u64 = (1 << 53) - 1;
+
 /// Bytes of memory that what makes frames of a stream keeps between them: many short ones, and no long one's.
 pub const DECODER_KEPT: usize = 4 * 1024;
 

@@ -332,18 +332,21 @@ mod tests {
         let mut db = Connection::open(&path).unwrap();
         Migrations::from_slice(MIGRATIONS).to_version(&mut db, 8).unwrap();
         let sql = "INSERT INTO letters (peer, n, message, room, text, at, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        for (n, room, text) in [(5, None, "a\n\"\0b"), (6, Some("ops"), "小明")] {
-            db.execute(sql, rusqlite::params![[7u8; 32], n, 40 + n, room, text, 100 + n, 200 + n]).unwrap();
+        for (n, room, text) in [(5, None, "a\n\"\0b"), (6, Some("ops"), "小明"), (7, None, "")] {
+            db.execute(sql, rusqlite::params![[7u8; 32], n, 40 + n, room, text, n - 6, 200 + n]).unwrap();
         }
-        db.execute("INSERT INTO numbers (peer, last) VALUES (?1, 6)", [[7u8; 32]]).unwrap();
+        db.execute("INSERT INTO numbers (peer, last) VALUES (?1, 7)", [[7u8; 32]]).unwrap();
         drop(db);
         let loaded = letters::load(&open_writer(&path).unwrap()).unwrap();
         let letter = |n: u64, room: Option<&str>, text: &str| {
-            let (at, expires) = (Timestamp(100 + n as i64), Timestamp(200 + n as i64));
+            let (at, expires) = (Timestamp(n as i64 - 6), Timestamp(200 + n as i64));
             let room = room.map(|room| room.parse().unwrap());
             (PeerId([7; 32]), Letter { n, message: Seq(40 + n), room, text: text.into(), at, expires })
         };
-        assert_eq!(loaded, [letter(5, None, "a\n\"\0b"), letter(6, Some("ops"), "小明")]);
+        assert_eq!(
+            loaded,
+            [letter(5, None, "a\n\"\0b"), letter(6, Some("ops"), "小明"), letter(7, None, "")]
+        );
     }
 
     #[test]

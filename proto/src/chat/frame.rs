@@ -125,6 +125,9 @@ pub enum FrameError {
     /// More rooms, features or text than is allowed.
     #[error("a frame with too many {0}")]
     TooMany(&'static str),
+    /// A number that no netkitd gives.
+    #[error("a frame with a number above {max}: {0}", max = limits::NUMBER)]
+    TooHigh(u64),
 }
 
 /// Appends a frame to `out`.
@@ -206,6 +209,14 @@ fn check(frame: &Frame) -> Result<(), FrameError> {
             Err(FrameError::TooMany("rooms"))
         }
         Frame::Say(say) if say.text.len() > limits::TEXT => Err(FrameError::TooMany("bytes of text")),
+        Frame::Say(Say { n, .. })
+        | Frame::Stored { n }
+        | Frame::Refused { n, .. }
+        | Frame::Hello(Hello { epoch: Epoch(n), .. })
+            if *n > limits::NUMBER =>
+        {
+            Err(FrameError::TooHigh(*n))
+        }
         _ => Ok(()),
     }
 }
@@ -288,6 +299,28 @@ mod tests {
             r#"{"new":[1],"text":"a","n":5,"sent_at":"2027-01-15T08:00:00.000Z","frame":"s\u0061y"}"#,
         ));
         assert_eq!(decoder.frame().unwrap(), Some(say("a")));
+    }
+
+    #[test]
+    fn numbers_have_an_end() {
+        let decode = |frame: &Frame| {
+            let (mut decoder, mut bytes) = (Decoder::default(), Vec::new());
+            encode(frame, &mut bytes);
+            decoder.push(&bytes);
+            decoder.frame()
+        };
+        for n in [limits::NUMBER, limits::NUMBER + 1, u64::MAX] {
+            for frame in [
+                Frame::Say(Say { n, room: None, text: "x".into(), sent_at: Timestamp(0) }),
+                Frame::Stored { n },
+                Frame::Refused { n, code: RefusalCode::NotAccepted },
+                Frame::Hello(Hello { epoch: Epoch(n), ..hello() }),
+            ] {
+                let expected =
+                    if n > limits::NUMBER { Err(FrameError::TooHigh(n)) } else { Ok(Some(frame.clone())) };
+                assert_eq!(decode(&frame), expected);
+            }
+        }
     }
 
     #[test]
