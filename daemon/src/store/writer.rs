@@ -272,6 +272,7 @@ fn group(first: Request, jobs: &Receiver<Request>) -> Vec<Request> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Letter;
     use super::super::schema::open_writer;
     use super::*;
     use netkit_proto::ids::{PeerId, Seq};
@@ -317,6 +318,31 @@ mod tests {
         assert_eq!(is_done, [true, false, true]);
         assert!(answers.iter().all(|answer| answer.ops.len() == 1) && writer.failed.is_none());
         assert_eq!(writer.stats.head, Seq(2));
+    }
+
+    #[test]
+    fn what_waits_for_a_peer_goes_with_it_whatever_is_committed_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, _told) = writer(&dir.path().join("netkit.db"));
+        let post = || {
+            let event = Event::Sent { message: Seq(1), peer: "bob".into() };
+            let text = "x".repeat(limits::BUNDLE / 2).into();
+            let letter = Letter {
+                n: 0,
+                message: Seq::START,
+                room: None,
+                text,
+                at: Timestamp(1),
+                expires: Timestamp(2),
+            };
+            let ops = vec![Op::Post { event, to: vec![PeerId([1; 32])], letter, key: None }];
+            Request { ops, order: Order::Free }
+        };
+        let remove = Request { ops: vec![Op::PeerRemove(PeerId([1; 32]))], order: Order::Free };
+        let answers = writer.answer(vec![post(), post(), post(), remove, post()]);
+        assert!(answers.iter().all(|answer| answer.result.is_ok()), "{answers:?}");
+        let left: Vec<u64> = letters::load(&writer.db).unwrap().iter().map(|(_, letter)| letter.n).collect();
+        assert_eq!(left, [1003]);
     }
 
     #[test]
