@@ -7,7 +7,7 @@ use crate::hub::answer;
 use crate::hub::links::Parting;
 use crate::limits;
 use crate::store::{HostRow, Op, PeerRow};
-use netkit_proto::ids::PeerId;
+use netkit_proto::ids::{PeerId, Seq};
 use netkit_proto::name::PeerName;
 use netkit_proto::rpc::call::{Empty, Peer as Shown, Trust};
 use netkit_proto::rpc::code::{Error, Kind};
@@ -94,24 +94,33 @@ impl Peers {
             (Err(error), _) => return answer(reply, Err(error)),
         };
         let peer = self.label(id);
-        let letters = self.peers.get(&id).map(|peer| peer.letters.iter()).into_iter().flatten();
-        let reason = "the peer was removed here";
-        let given_up = letters.map(|letter| {
-            let event =
-                Event::Refused { message: letter.message, peer: peer.clone(), reason: reason.to_owned() };
-            Op::GiveUp(now, id, letter.n, event)
-        });
-        let mut ops: Vec<Op> = given_up.collect();
+        let mut ops = self.refused_by_removal(now, id, 0);
+        let given_up = self.peers.get(&id).and_then(|peer| peer.letters.back()).map_or(0, |letter| letter.n);
         ops.push(Op::Append(now, Event::PeerRemoved(PeerFacts { peer, id })));
         ops.push(Op::PeerRemove(id));
-        self.ask(ops, Follow::Removed(id, reply));
+        self.ask(ops, Follow::Removed(id, given_up, reply));
     }
 
     pub(super) fn host_removed(&mut self, host: &str) {
         self.hosts.remove(host);
     }
 
-    pub(super) fn removed(&mut self, id: PeerId) {
+    /// What waits for a peer that is removed, behind this number: as what is to be committed.
+    fn refused_by_removal(&self, now: Timestamp, id: PeerId, behind: u64) -> Vec<Op> {
+        let label = self.label(id);
+        let letters = self.peers.get(&id).map(|peer| peer.letters.iter()).into_iter().flatten();
+        letters
+            .filter(|letter| letter.n > behind)
+            .map(|letter| Op::GiveUp(now, id, letter.n, refused(letter.message, label.clone(), REMOVED)))
+            .collect()
+    }
+
+    /// A peer is forgotten. What was committed for it meanwhile is given up, too.
+    pub(super) fn removed(&mut self, now: Timestamp, id: PeerId, given_up: u64) {
+        let late = self.refused_by_removal(now, id, given_up);
+        if !late.is_empty() {
+            self.note(late);
+        }
         let Some(peer) = self.take(id) else { return };
         self.queued -= peer.letters.len();
         self.queued_bytes -= peer.letters.iter().map(|letter| letter.text.len()).sum::<usize>();
@@ -165,10 +174,8 @@ impl Peers {
             self.close(link, parting);
         }
         if trust == Trust::Blocked {
-            let reason = "the peer was blocked here";
-            let refused = |message, peer| Event::Refused { message, peer, reason: reason.to_owned() };
             let mut ops = Vec::new();
-            while let Some(op) = self.give_up(now, id, 0, refused) {
+            while let Some(op) = self.give_up(now, id, 0, |message, peer| refused(message, peer, BLOCKED)) {
                 ops.push(op);
             }
             if !ops.is_empty() {
@@ -194,4 +201,14 @@ impl Peers {
         }
         self.ask(vec![Op::RoomSet(room.clone(), joined)], Follow::Room(room, joined, reply));
     }
+}
+
+/// Why messages to a peer are given up,
+pub(super) const REMOVED: &str = "the peer was removed here";
+/// or to another one.
+pub(super) const BLOCKED: &str = "the peer was blocked here";
+
+/// What becomes of a message that is given up for such a reason.
+pub(super) fn refused(message: Seq, peer: String, reason: &str) -> Event {
+    Event::Refused { message, peer, reason: reason.to_owned() }
 }

@@ -22,7 +22,8 @@ pub(in crate::hub) enum Follow {
     /// A host is asked from now on.
     HostAdded(String, Reply<Empty>),
     HostRemoved(String, Reply<Empty>),
-    Removed(PeerId, Reply<Empty>),
+    /// A peer is forgotten, and what waited for it was given up to this number.
+    Removed(PeerId, u64, Reply<Empty>),
     Room(PeerName, bool, Reply<Empty>),
     Noted,
 }
@@ -37,7 +38,7 @@ impl Peers {
         outcome: Outcome,
     ) {
         match follow {
-            Follow::Posted(posting) => self.posted(posting, outcome),
+            Follow::Posted(posting) => self.posted(now, posting, outcome),
             Follow::Heard(id, epoch, n) => self.heard(id, epoch, n),
             Follow::Changed(id, trust, reply) => {
                 self.changed(now, instant, id, trust);
@@ -51,8 +52,8 @@ impl Peers {
                 self.host_removed(&host);
                 answer(reply, Ok(Empty {}));
             }
-            Follow::Removed(id, reply) => {
-                self.removed(id);
+            Follow::Removed(id, given_up, reply) => {
+                self.removed(now, id, given_up);
                 answer(reply, Ok(Empty {}));
             }
             Follow::Room(room, joined, reply) => {
@@ -79,7 +80,7 @@ impl Peers {
             Follow::Changed(_, _, reply) => answer(reply, Err(error.clone())),
             Follow::HostAdded(_, reply)
             | Follow::HostRemoved(_, reply)
-            | Follow::Removed(_, reply)
+            | Follow::Removed(_, _, reply)
             | Follow::Room(_, _, reply) => answer(reply, Err(error.clone())),
             Follow::Heard(..) | Follow::Noted => {} // tried until they succeed
         }

@@ -1,6 +1,7 @@
 //! What is sent to peers: committed for each, said on its link as far as the window reaches, kept until it is stored
 //! there, given up when its time is over.
 
+use super::ask::{BLOCKED, REMOVED, refused};
 use super::{Follow, Letter, Peers, Reply, Step};
 use crate::hub::answer;
 use crate::hub::handle::{Queued, Route, SendRequest};
@@ -147,15 +148,28 @@ impl Peers {
     }
 
     /// A message is committed, or was before under its key.
-    pub(super) fn posted(&mut self, posting: Posting, outcome: Outcome) {
+    pub(super) fn posted(&mut self, now: Timestamp, posting: Posting, outcome: Outcome) {
         self.no_longer_posting(&posting);
         let Posting { letter, to, reply, .. } = posting;
         match outcome {
             Outcome::Posted(entry, numbers) => {
                 answer(reply, Ok(Queued { id: entry.seq, repeated: false, to }));
+                let mut given_up = Vec::new();
                 for (id, n) in numbers {
-                    self.keep_letter(id, Letter { n, message: entry.seq, ..letter.clone() });
-                    self.to_speak.insert(id);
+                    // Who was removed or blocked while this was committed gets nothing any more.
+                    let reason = match self.peers.get(&id) {
+                        None => REMOVED,
+                        Some(peer) if peer.row.trust == Trust::Blocked => BLOCKED,
+                        Some(_) => {
+                            self.keep_letter(id, Letter { n, message: entry.seq, ..letter.clone() });
+                            self.to_speak.insert(id);
+                            continue;
+                        }
+                    };
+                    given_up.push(Op::GiveUp(now, id, n, refused(entry.seq, self.label(id), reason)));
+                }
+                if !given_up.is_empty() {
+                    self.note(given_up);
                 }
             }
             Outcome::Repeated(id) => answer(reply, Ok(Queued { id: Seq(id), repeated: true, to })),
