@@ -1,5 +1,6 @@
 //! What identifies things: the place in the event log, and a box.
 
+use crate::limits;
 use data_encoding::BASE32_NOPAD_NOCASE;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
@@ -46,7 +47,7 @@ impl Epoch {
     /// The epoch that these random bits stand for.
     #[must_use]
     pub const fn from_random(bits: u64) -> Epoch {
-        Epoch(bits & ((1 << 53) - 1))
+        Epoch(bits & limits::NUMBER)
     }
 }
 

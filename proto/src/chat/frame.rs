@@ -5,7 +5,8 @@
 //! `frame` says what it is. Unknown frames and members are ignored: that is the upgrade path.
 //!
 //! Both begin with `hello`, the dialler first, and then tell with `stored` up to which message they have what the other
-//! one sent before. `say` numbers messages for each receiver; numbers begin above 0 and rise, by however much.
+//! one sent before. `say` numbers messages for each receiver; numbers begin above 0 and rise, by however much, to
+//! [`limits::NUMBER`] at most, as do epochs: whoever says a higher one is no netkit box.
 //! `stored` with `n` says that every message up to `n` is on the receiver's disk, but for those that it refused before
 //! on this connection: it refuses all of a connection or none. Whoever is not told `stored` sends again on the next
 //! connection, and the receiver passes over what it has.
