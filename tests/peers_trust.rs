@@ -170,6 +170,7 @@ fn another_identity_at_a_known_host_is_refused_loudly() {
     assert_eq!(bob.received(), ["hi"]);
     let refused = alice.wait_event("message.refused", |_| true);
     assert!(refused["reason"].as_str().unwrap().contains("removed"), "{refused}");
+    assert_eq!(refused["maybe_delivered"], false, "it was never said to anybody");
 }
 
 #[test]

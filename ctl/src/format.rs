@@ -82,8 +82,9 @@ pub(crate) fn short(record: &Record, raw: &str, now: &Zoned) -> String {
             let doubt = if *maybe_delivered { "expired, it may have arrived" } else { "expired" };
             format!("-> {} [message {message} {doubt}]", escape_line(peer))
         }
-        Event::Refused { message, peer, reason } => {
-            format!("-> {} [message {message} refused: {}]", escape_line(peer), escape_line(reason))
+        Event::Refused { message, peer, reason, maybe_delivered } => {
+            let doubt = if *maybe_delivered { "refused, it may have arrived" } else { "refused" };
+            format!("-> {} [message {message} {doubt}: {}]", escape_line(peer), escape_line(reason))
         }
         Event::PeerNew(facts) => peer_is(facts, "was seen for the first time"),
         Event::PeerKnown(facts) => peer_is(facts, "is known from now on"),
@@ -206,8 +207,8 @@ mod tests {
                 "08:13:05 -> udp://10.0.0.9:9 [message 3 expired, it may have arrived]",
             ),
             (
-                Event::Refused { message: Seq(3), peer, reason: "full\n".into() },
-                "08:13:05 -> udp://10.0.0.9:9 [message 3 refused: full\\n]",
+                Event::Refused { message: Seq(3), peer, reason: "full\n".into(), maybe_delivered: true },
+                "08:13:05 -> udp://10.0.0.9:9 [message 3 refused, it may have arrived: full\\n]",
             ),
             (Event::Other, "08:13:05 {\"kind\":\"x\"}"),
         ] {

@@ -69,8 +69,9 @@ impl Pending {
             Event::Delivered { messages, peer } => {
                 messages.iter().for_each(|&message| self.ended(message, peer, None));
             }
-            Event::Refused { message, peer, reason } => {
-                let why = format!("message {message} to {peer} was refused: {reason}");
+            Event::Refused { message, peer, reason, maybe_delivered } => {
+                let doubt = if *maybe_delivered { "; it may have arrived" } else { "" };
+                let why = format!("message {message} to {peer} was refused: {reason}{doubt}");
                 self.ended(*message, peer, Some((Exit::Refused, &why)));
             }
             Event::Expired { message, peer, maybe_delivered } => {
@@ -165,7 +166,8 @@ mod tests {
         }
 
         fn refused(&mut self, message: u64, peer: &str) {
-            self.happens(Event::Refused { message: Seq(message), peer: peer.into(), reason: "no".into() });
+            let (peer, reason) = (peer.into(), "no".into());
+            self.happens(Event::Refused { message: Seq(message), peer, reason, maybe_delivered: false });
         }
 
         fn told(&self) -> Result<(), (Exit, String)> {

@@ -82,7 +82,7 @@ impl Outbox {
             Ok(()) => Event::Sent { message, peer },
             Err(error) if is_final(error) => {
                 let reason = format!("the system refuses to send there: {error}");
-                Event::Refused { message, peer, reason }
+                Event::Refused { message, peer, reason, maybe_delivered: false }
             }
             Err(error) => {
                 tracing::debug!(%peer, %error, "could not send; will try again");

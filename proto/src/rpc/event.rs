@@ -85,7 +85,7 @@ pub enum Event {
         /// Whether it may have arrived all the same.
         maybe_delivered: bool,
     },
-    /// A message of ours can't be sent.
+    /// A message of ours is not sent, or not any more.
     #[serde(rename = "message.refused")]
     Refused {
         /// The message's id.
@@ -94,6 +94,9 @@ pub enum Event {
         peer: String,
         /// Why.
         reason: String,
+        /// Whether it may have arrived all the same. Missing in older logs.
+        #[serde(default)]
+        maybe_delivered: bool,
     },
     /// A peer was seen for the first time.
     #[serde(rename = "peer.new")]
@@ -319,6 +322,14 @@ pub(super) mod tests {
         );
         let record: Record = serde_json::from_str(&line).unwrap();
         assert_eq!(record, Record { seq: Seq(7), at: Timestamp(0), event });
+    }
+
+    #[test]
+    fn a_refusal_of_an_older_netkitd_is_read() {
+        let line = r#"{"seq":7,"at":"1970-01-01T00:00:00.000Z","kind":"message.refused","message":4,"peer":"bob","reason":"no"}"#;
+        let event = serde_json::from_str::<Record>(line).unwrap().event;
+        let (message, peer, reason) = (Seq(4), "bob".to_owned(), "no".to_owned());
+        assert_eq!(event, Event::Refused { message, peer, reason, maybe_delivered: false });
     }
 
     #[test]

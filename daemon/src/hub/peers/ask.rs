@@ -1,13 +1,14 @@
 //! What people want of peers: hosts to ask, whom to trust, whom to block or forget, rooms to be in. Each is answered when
 //! it is committed.
 
-use super::{Follow, Host, Peers, Reply, Step, is_taken};
+use super::post::refused;
+use super::{Follow, Host, Letter, Peers, Reply, Step, is_taken};
 use crate::config::HostPort;
 use crate::hub::answer;
 use crate::hub::links::Parting;
 use crate::limits;
 use crate::store::{HostRow, Op, PeerRow};
-use netkit_proto::ids::{PeerId, Seq};
+use netkit_proto::ids::PeerId;
 use netkit_proto::name::PeerName;
 use netkit_proto::rpc::call::{Empty, Peer as Shown, Trust};
 use netkit_proto::rpc::code::{Error, Kind};
@@ -37,7 +38,7 @@ impl Peers {
             PeerCommand::Add(host, reply) => self.add(&host, reply),
             PeerCommand::Remove(text, reply) => self.remove(now, &text, reply),
             PeerCommand::Trust(text, id, reply) => self.trust(now, &text, id, reply),
-            PeerCommand::Block(text, reply) => match self.find(&text) {
+            PeerCommand::Block(text, reply) => match self.find_staying(&text) {
                 Ok(id) => self.change(now, id, Trust::Blocked, reply),
                 Err(error) => answer(reply, Err(error)),
             },
@@ -85,7 +86,7 @@ impl Peers {
             }
             return self.ask(vec![Op::HostRemove(host.clone())], Follow::HostRemoved(host.clone(), reply));
         }
-        let id = match (self.find(text), host) {
+        let id = match (self.find_staying(text), host) {
             (Ok(id), _) => id,
             (Err(error), Some(host)) if error.kind() == Kind::InvalidParams => {
                 let why = format!("{host} is not asked for a peer");
@@ -93,34 +94,42 @@ impl Peers {
             }
             (Err(error), _) => return answer(reply, Err(error)),
         };
-        let peer = self.label(id);
-        let mut ops = self.refused_by_removal(now, id, 0);
-        let given_up = self.peers.get(&id).and_then(|peer| peer.letters.back()).map_or(0, |letter| letter.n);
-        ops.push(Op::Append(now, Event::PeerRemoved(PeerFacts { peer, id })));
+        let label = self.label(id);
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.is_leaving = true;
+        let give_up = |letter: &Letter| {
+            let event = refused(REMOVED)(letter.message, label.clone(), letter.n <= peer.heard);
+            Op::GiveUp(now, id, letter.n, event)
+        };
+        let mut ops: Vec<Op> = peer.letters.iter().map(give_up).collect();
+        ops.push(Op::Append(now, Event::PeerRemoved(PeerFacts { peer: label, id })));
         ops.push(Op::PeerRemove(id));
-        self.ask(ops, Follow::Removed(id, given_up, reply));
+        self.ask(ops, Follow::Removed(id, reply));
+    }
+
+    /// As [`Peers::find`], for what changes a peer: one that is being removed is none any more.
+    fn find_staying(&self, text: &str) -> Result<PeerId, Error> {
+        let id = self.find(text)?;
+        if self.peers.get(&id).is_some_and(|peer| peer.is_leaving) {
+            return Err(Error::new(Kind::NotFound, format_args!("{} is being removed", self.label(id))));
+        }
+        Ok(id)
     }
 
     pub(super) fn host_removed(&mut self, host: &str) {
         self.hosts.remove(host);
     }
 
-    /// What waits for a peer that is removed, behind this number: as what is to be committed.
-    fn refused_by_removal(&self, now: Timestamp, id: PeerId, behind: u64) -> Vec<Op> {
-        let label = self.label(id);
-        let letters = self.peers.get(&id).map(|peer| peer.letters.iter()).into_iter().flatten();
-        letters
-            .filter(|letter| letter.n > behind)
-            .map(|letter| Op::GiveUp(now, id, letter.n, refused(letter.message, label.clone(), REMOVED)))
-            .collect()
+    /// A peer could not be forgotten: what waits for it waits on.
+    pub(super) fn not_removed(&mut self, id: PeerId) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.is_leaving = false;
+        }
+        self.speak(id);
     }
 
-    /// A peer is forgotten. What was committed for it meanwhile is given up, too.
-    pub(super) fn removed(&mut self, now: Timestamp, id: PeerId, given_up: u64) {
-        let late = self.refused_by_removal(now, id, given_up);
-        if !late.is_empty() {
-            self.note(late);
-        }
+    /// A peer is forgotten.
+    pub(super) fn removed(&mut self, id: PeerId) {
         let Some(peer) = self.take(id) else { return };
         self.queued -= peer.letters.len();
         self.queued_bytes -= peer.letters.iter().map(|letter| letter.text.len()).sum::<usize>();
@@ -135,7 +144,7 @@ impl Peers {
     }
 
     fn trust(&mut self, now: Timestamp, text: &str, whole: Option<PeerId>, reply: Reply<Box<Shown>>) {
-        let id = match self.find(text) {
+        let id = match self.find_staying(text) {
             Ok(id) => id,
             Err(error) => return answer(reply, Err(error)),
         };
@@ -175,7 +184,7 @@ impl Peers {
         }
         if trust == Trust::Blocked {
             let mut ops = Vec::new();
-            while let Some(op) = self.give_up(now, id, 0, |message, peer| refused(message, peer, BLOCKED)) {
+            while let Some(op) = self.give_up(now, id, 0, refused(BLOCKED)) {
                 ops.push(op);
             }
             if !ops.is_empty() {
@@ -207,8 +216,3 @@ impl Peers {
 pub(super) const REMOVED: &str = "the peer was removed here";
 /// or to another one.
 pub(super) const BLOCKED: &str = "the peer was blocked here";
-
-/// What becomes of a message that is given up for such a reason.
-pub(super) fn refused(message: Seq, peer: String, reason: &str) -> Event {
-    Event::Refused { message, peer, reason: reason.to_owned() }
-}

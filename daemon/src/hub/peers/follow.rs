@@ -22,8 +22,8 @@ pub(in crate::hub) enum Follow {
     /// A host is asked from now on.
     HostAdded(String, Reply<Empty>),
     HostRemoved(String, Reply<Empty>),
-    /// A peer is forgotten, and what waited for it was given up to this number.
-    Removed(PeerId, u64, Reply<Empty>),
+    /// A peer is forgotten, and what waited for it.
+    Removed(PeerId, Reply<Empty>),
     Room(PeerName, bool, Reply<Empty>),
     Noted,
 }
@@ -52,8 +52,8 @@ impl Peers {
                 self.host_removed(&host);
                 answer(reply, Ok(Empty {}));
             }
-            Follow::Removed(id, given_up, reply) => {
-                self.removed(now, id, given_up);
+            Follow::Removed(id, reply) => {
+                self.removed(id);
                 answer(reply, Ok(Empty {}));
             }
             Follow::Room(room, joined, reply) => {
@@ -78,10 +78,13 @@ impl Peers {
                 answer(posting.reply, Err(error.clone()));
             }
             Follow::Changed(_, _, reply) => answer(reply, Err(error.clone())),
-            Follow::HostAdded(_, reply)
-            | Follow::HostRemoved(_, reply)
-            | Follow::Removed(_, _, reply)
-            | Follow::Room(_, _, reply) => answer(reply, Err(error.clone())),
+            Follow::Removed(id, reply) => {
+                self.not_removed(id);
+                answer(reply, Err(error.clone()));
+            }
+            Follow::HostAdded(_, reply) | Follow::HostRemoved(_, reply) | Follow::Room(_, _, reply) => {
+                answer(reply, Err(error.clone()))
+            }
             Follow::Heard(..) | Follow::Noted => {} // tried until they succeed
         }
     }

@@ -2,6 +2,7 @@
 //! `admit` judges a link that comes up.
 
 use super::admit::Up;
+use super::post::refused;
 use super::{Follow, Peer, Peers, Step, is_within};
 use crate::hub::content::Sought;
 use crate::hub::links::{LinkId, LinkOrder, LinkReport, Parting, RefusalCode, Say, Sighting};
@@ -185,6 +186,9 @@ impl Peers {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(kept) = &mut peer.link else { return };
         kept.is_ready = true;
+        if peer.is_leaving {
+            return;
+        }
         let n = n.min(peer.heard); // it can't have what was never said
         let (mut messages, mut bytes) = (Vec::new(), 0);
         while let Some(letter) = peer.letters.pop_front_if(|letter| letter.n <= n) {
@@ -208,11 +212,10 @@ impl Peers {
             }
             RefusalCode::Other => "the peer does not take it",
         };
-        let Some(peer) = self.peers.get(&id) else { return };
+        let Some(peer) = self.peers.get(&id).filter(|peer| !peer.is_leaving) else { return };
         let said = peer.link.as_ref().map_or(0, |kept| kept.said);
         let found = peer.letters.iter().take(said).position(|letter| letter.n == n);
-        let refused = |message, peer| Event::Refused { message, peer, reason: reason.to_owned() };
-        if let Some(op) = found.and_then(|at| self.give_up(now, id, at, refused)) {
+        if let Some(op) = found.and_then(|at| self.give_up(now, id, at, refused(reason))) {
             self.note(vec![op]);
         }
         self.speak(id);

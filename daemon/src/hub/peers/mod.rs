@@ -93,6 +93,8 @@ struct Peer {
     allowance: (f64, Instant),
     /// Why it could not be reached, or is not let in.
     trouble: Option<String>,
+    /// It is being removed: what waits for it is given up in the same step, and has no other fate meanwhile.
+    is_leaving: bool,
 }
 
 #[derive(Debug)]
@@ -292,6 +294,7 @@ impl Peer {
             found: Vec::new(),
             letters: VecDeque::new(),
             heard: 0,
+            is_leaving: false,
             dialing: Dialing::now(instant),
             file_port: None,
             allowance: (f64::from(limits::STRANGER_BURST), instant),

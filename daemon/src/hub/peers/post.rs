@@ -1,7 +1,7 @@
 //! What is sent to peers: committed for each, said on its link as far as the window reaches, kept until it is stored
 //! there, given up when its time is over.
 
-use super::ask::{BLOCKED, REMOVED, refused};
+use super::ask::{BLOCKED, REMOVED};
 use super::{Follow, Letter, Peers, Reply, Step};
 use crate::hub::answer;
 use crate::hub::handle::{Queued, Route, SendRequest};
@@ -35,14 +35,11 @@ impl Peers {
         match self.letter(now, &send) {
             Err(error) => answer(reply, Err(error)),
             Ok((letter, to)) => {
-                let mut labels = to.iter().map(|&id| self.label(id));
+                let labels = to.iter().map(|&id| self.label(id));
                 let room = letter.room.as_ref().map(ToString::to_string);
-                let (peer, named) = match (&room, labels.next()) {
-                    (_, None) => return,
-                    (Some(room), Some(first)) => {
-                        (format!("@{room}"), std::iter::once(first).chain(labels).collect())
-                    }
-                    (None, Some(peer)) => (peer, Vec::new()),
+                let (peer, named) = match &room {
+                    Some(room) => (format!("@{room}"), labels.collect()),
+                    None => (labels.collect(), Vec::new()), // one peer
                 };
                 let key = send.key.as_ref().map(|key| (send.uid, key.clone(), send.digest()));
                 let event = Event::Queued {
@@ -157,7 +154,7 @@ impl Peers {
                 let mut given_up = Vec::new();
                 for (id, n) in numbers {
                     // Who was removed or blocked while this was committed gets nothing any more.
-                    let reason = match self.peers.get(&id) {
+                    let reason = match self.peers.get(&id).filter(|peer| !peer.is_leaving) {
                         None => REMOVED,
                         Some(peer) if peer.row.trust == Trust::Blocked => BLOCKED,
                         Some(_) => {
@@ -166,7 +163,8 @@ impl Peers {
                             continue;
                         }
                     };
-                    given_up.push(Op::GiveUp(now, id, n, refused(entry.seq, self.label(id), reason)));
+                    let event = refused(reason)(entry.seq, self.label(id), false);
+                    given_up.push(Op::GiveUp(now, id, n, event));
                 }
                 if !given_up.is_empty() {
                     self.note(given_up);
@@ -200,7 +198,7 @@ impl Peers {
 
     /// Says on a peer's link what the window has room for.
     pub(super) fn speak(&mut self, id: PeerId) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| !peer.is_leaving) else { return };
         let Some(link) = peer.link.as_mut().filter(|link| link.is_ready) else { return };
         let mut says = Vec::new();
         while link.said < limits::LINK_WINDOW
@@ -218,13 +216,14 @@ impl Peers {
         }
     }
 
-    /// Gives up one of a peer's letters, by its place: what is to be committed.
+    /// Gives up one of a peer's letters, by its place: what is to be committed. Its fate is told the message, the peer, and
+    /// whether it may have arrived.
     pub(super) fn give_up(
         &mut self,
         now: Timestamp,
         id: PeerId,
         at: usize,
-        event: impl FnOnce(Seq, String) -> Event,
+        fate: impl FnOnce(Seq, String, bool) -> Event,
     ) -> Option<Op> {
         let label = self.label(id);
         let peer = self.peers.get_mut(&id)?;
@@ -234,24 +233,33 @@ impl Peers {
             link.said_bytes = link.said_bytes.saturating_sub(letter.text.len());
         }
         (self.queued, self.queued_bytes) = (self.queued - 1, self.queued_bytes - letter.text.len());
-        Some(Op::GiveUp(now, id, letter.n, event(letter.message, label)))
+        Some(Op::GiveUp(now, id, letter.n, fate(letter.message, label, letter.n <= peer.heard)))
     }
 
     /// Gives up what waited too long.
     pub(super) fn expire(&mut self, now: Timestamp) {
         let mut overdue = Vec::new();
-        for (id, peer) in &self.peers {
+        for (id, peer) in self.peers.iter().filter(|(_, peer)| !peer.is_leaving) {
             // From the last to the first, so that places stay what they are.
             let late = (0..).zip(&peer.letters).filter(|(_, letter)| letter.expires <= now);
-            let late = late.map(|(at, letter)| (*id, at, letter.n <= peer.heard));
+            let late = late.map(|(at, _)| (*id, at));
             overdue.extend(late.collect::<Vec<_>>().into_iter().rev());
         }
-        let give_up = |(id, at, maybe_delivered)| {
-            self.give_up(now, id, at, |message, peer| Event::Expired { message, peer, maybe_delivered })
-        };
+        let expired = |message, peer, maybe_delivered| Event::Expired { message, peer, maybe_delivered };
+        let give_up = |(id, at)| self.give_up(now, id, at, expired);
         let ops: Vec<Op> = overdue.into_iter().filter_map(give_up).collect();
         if !ops.is_empty() {
             self.note(ops);
         }
+    }
+}
+
+/// The fate of a message that is refused for this reason.
+pub(super) fn refused(reason: &str) -> impl FnOnce(Seq, String, bool) -> Event {
+    move |message, peer, maybe_delivered| Event::Refused {
+        message,
+        peer,
+        reason: reason.to_owned(),
+        maybe_delivered,
     }
 }

@@ -242,39 +242,6 @@ fn who_is_removed_may_come_back_as_a_stranger() {
 }
 
 #[test]
-fn every_message_to_a_peer_that_is_being_removed_or_blocked_has_a_fate() {
-    type Asked = Box<dyn FnOnce(&mut Box5)>;
-    let remove: Asked = Box::new(|me| {
-        let (reply, _) = oneshot::channel();
-        me.peers.on_command(me.now, PeerCommand::Remove("bob".into(), reply));
-    });
-    let block: Asked = Box::new(|me| {
-        let (reply, _) = oneshot::channel();
-        me.peers.on_command(me.now, PeerCommand::Block("bob".into(), reply));
-    });
-    for command in [remove, block] {
-        let mut me = Box5::new();
-        me.up(1, 9, "bob");
-        me.trust("bob");
-        me.send("bob", "there before").unwrap();
-        let bob = || Route::Peer { name: name("bob"), prefix: None };
-        let mut asked = vec![me.ask(bob(), "committed before", None)];
-        command(&mut me);
-        asked.push(me.ask(bob(), "committed after", None));
-        me.turn();
-        let ids: Vec<Seq> = asked.iter_mut().map(|answer| answer.try_recv().unwrap().unwrap().id).collect();
-        let refused = me.events.iter().filter_map(|event| match event {
-            Event::Refused { message, .. } => Some(*message),
-            _ => None,
-        });
-        let refused: Vec<Seq> = refused.collect();
-        assert_eq!((refused.len(), &refused[1..]), (3, &ids[..]), "{:?}", me.events);
-        let given_up = me.ops.iter().filter(|op| op.starts_with("GiveUp")).count();
-        assert_eq!((given_up, me.peers.queued, me.peers.posting), (3, 0, (0, 0)), "nothing of them stays");
-    }
-}
-
-#[test]
 fn a_whole_id_must_be_the_peers() {
     let mut me = Box5::new();
     me.up(1, 9, "bob");
