@@ -1,6 +1,7 @@
 //! Row `receipt`: what a script pays for one `netkitctl send --wait` to a linked peer, from start to exit: the message is
 //! on both disks and the receipt came back. Beside it `netkitctl status`, the same process without the message; and what
-//! this machine asks for any process and two syncs one after the other, whoever makes them (`true + 2 syncs`).
+//! this machine asks for any process and two syncs, whoever makes them (`true + 2 syncs`): as far apart as a message's are,
+//! since a disk that rested takes longer.
 
 use super::Plan;
 use crate::daemon::{Daemon, program};
@@ -13,29 +14,36 @@ use rustix::fs::fdatasync;
 use rustix::io::pwrite;
 use std::fs::File;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 pub(crate) const ROW: &str = "receipt";
 /// What the median may take, in milliseconds. Printed beside, never enforced here.
 const LIMIT: f64 = 2.5;
 /// The machine's own part.
 const FLOOR: &str = "true + 2 syncs";
+/// How long after one commit of a message the other follows, roughly. The floor's time is without it.
+const APART: Duration = Duration::from_millis(1);
 
 pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
     let pair = Pair::start()?;
     let processes = if plan.quick { 20 } else { 100 };
     let mut send = netkitctl(&pair.alice, &["send", "--wait", "bob", "backup done"])?;
     let mut status = netkitctl(&pair.alice, &["status"])?;
-    round(processes, || run_whole(&mut send))?; // warms up
+    round(processes, || timed(|| run_whole(&mut send)))?; // warms up
     let mut floor = Command::new("true");
     let commits = [Commits::new()?, Commits::new()?];
     let mut subjects = [
-        Subject::new("send --wait", || round(processes, || run_whole(&mut send))),
-        Subject::new("status", || round(processes, || run_whole(&mut status))),
+        Subject::new("send --wait", || round(processes, || timed(|| run_whole(&mut send)))),
+        Subject::new("status", || round(processes, || timed(|| run_whole(&mut status)))),
         Subject::new(FLOOR, || {
             round(processes, || {
-                run_whole(&mut floor)?;
-                commits.iter().try_for_each(Commits::sync)
+                let first = timed(|| {
+                    run_whole(&mut floor)?;
+                    commits[0].sync()
+                })?;
+                sleep(APART);
+                Ok(first + timed(|| commits[1].sync())?)
             })
         }),
     ];
@@ -63,13 +71,18 @@ fn netkitctl(daemon: &Daemon, args: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
+/// How long something takes.
+fn timed(what: impl FnOnce() -> Result<()>) -> Result<Duration> {
+    let start = Instant::now();
+    what()?;
+    Ok(start.elapsed())
+}
+
 /// p50 and p99 in milliseconds of what is done so many times.
-fn round(times: usize, mut what: impl FnMut() -> Result<()>) -> Result<[f64; 2]> {
+fn round(times: usize, mut what: impl FnMut() -> Result<Duration>) -> Result<[f64; 2]> {
     let mut nanos = Vec::with_capacity(times);
     for _ in 0..times {
-        let start = Instant::now();
-        what()?;
-        nanos.push(u64::try_from(start.elapsed().as_nanos())?);
+        nanos.push(u64::try_from(what()?.as_nanos())?);
     }
     let mut percent = |percent| percentile(&mut nanos, percent).context("nothing was done");
     Ok([percent(50)? as f64 / 1e6, percent(99)? as f64 / 1e6])

@@ -1,9 +1,10 @@
 //! Row `sendme`: one large file from another netkitd to the disk, encrypted, verified and synced, and by sendme (iroh, QUIC,
 //! BLAKE3) with a sync behind it. That runs in a network namespace with loopback alone and without relays, so that it
-//! can reach nobody else.
+//! can reach nobody else. Beside both what can be had at all here: the bare loop of row `peer`.
 
 use super::Plan;
 use super::arrival::{Fetcher, round};
+use super::bare_loop::BareLoop;
 use super::servers::{Content, named};
 use crate::lab::{Space, missing};
 use crate::measure::{Subject, interleave_after};
@@ -28,7 +29,11 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
         None => Some(Sender::start(&content)?),
         Some(_) => None,
     };
-    let mut subjects = vec![Subject::new("netkitctl", || fetcher.get("bob:b/f", content.size))];
+    let bare = BareLoop::start(content.shared().join("f"))?;
+    let mut subjects = vec![
+        Subject::new("netkitctl", || fetcher.get("bob:b/f", content.size)),
+        Subject::new("loop", || bare.round(&fetcher.file("loop"), content.size)),
+    ];
     if let Some(sender) = &sender {
         let dir = fetcher.file("sendme");
         fs::create_dir(&dir)?;
@@ -43,10 +48,12 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
 
     let what = format!("{} MiB, encrypted, verified and synced", content.size >> 20);
     let mut lines = vec![Line::new(ROW, "netkitctl", "rate", "GB/s", &values[0][0]).note(what)];
-    if let Some([sendme]) = values.get(1) {
+    lines.push(Line::new(ROW, "loop", "rate", "GB/s", &values[1][0]));
+    if let Some([sendme]) = values.get(2) {
         lines.push(Line::new(ROW, "sendme && sync", "rate", "GB/s", sendme));
         let line = Line::ratio(ROW, "rate", ("netkitctl", &values[0][0]), ("sendme && sync", sendme));
         lines.push(line.note(ASKED));
+        lines.push(Line::ratio(ROW, "rate", ("loop", &values[1][0]), ("sendme && sync", sendme)));
     }
     if let Some(why) = absent {
         lines.push(Line::not_measured(ROW, "sendme", &why));
