@@ -1,7 +1,7 @@
 //! What people want of peers: hosts to ask, whom to trust, whom to block or forget, rooms to be in. Each is answered when
 //! it is committed.
 
-use super::post::refused;
+use super::fate::{BLOCKED, REMOVED, refused};
 use super::{Follow, Host, Letter, Peers, Reply, Step, is_taken};
 use crate::config::HostPort;
 use crate::hub::answer;
@@ -211,8 +211,3 @@ impl Peers {
         self.ask(vec![Op::RoomSet(room.clone(), joined)], Follow::Room(room, joined, reply));
     }
 }
-
-/// Why messages to a peer are given up,
-pub(super) const REMOVED: &str = "the peer was removed here";
-/// or to another one.
-pub(super) const BLOCKED: &str = "the peer was blocked here";

@@ -2,7 +2,7 @@
 //! `admit` judges a link that comes up.
 
 use super::admit::Up;
-use super::post::refused;
+use super::fate::refused;
 use super::{Follow, Peer, Peers, Step, is_within};
 use crate::hub::content::Sought;
 use crate::hub::links::{LinkId, LinkOrder, LinkReport, Parting, RefusalCode, Say, Sighting};

@@ -7,6 +7,7 @@
 mod admit;
 mod ask;
 mod dial;
+mod fate;
 mod files;
 mod follow;
 mod links;

@@ -1,7 +1,7 @@
 //! What is sent to peers: committed for each, said on its link as far as the window reaches, kept until it is stored
-//! there, given up when its time is over.
+//! there.
 
-use super::ask::{BLOCKED, REMOVED};
+use super::fate::{BLOCKED, REMOVED, refused};
 use super::{Follow, Letter, Peers, Reply, Step};
 use crate::hub::answer;
 use crate::hub::handle::{Queued, Route, SendRequest};
@@ -214,52 +214,5 @@ impl Peers {
         if !says.is_empty() {
             self.orders.push_back(LinkOrder::Say(link.id, says));
         }
-    }
-
-    /// Gives up one of a peer's letters, by its place: what is to be committed. Its fate is told the message, the peer, and
-    /// whether it may have arrived.
-    pub(super) fn give_up(
-        &mut self,
-        now: Timestamp,
-        id: PeerId,
-        at: usize,
-        fate: impl FnOnce(Seq, String, bool) -> Event,
-    ) -> Option<Op> {
-        let label = self.label(id);
-        let peer = self.peers.get_mut(&id)?;
-        let letter = peer.letters.remove(at)?;
-        if let Some(link) = peer.link.as_mut().filter(|link| at < link.said) {
-            link.said -= 1;
-            link.said_bytes = link.said_bytes.saturating_sub(letter.text.len());
-        }
-        (self.queued, self.queued_bytes) = (self.queued - 1, self.queued_bytes - letter.text.len());
-        Some(Op::GiveUp(now, id, letter.n, fate(letter.message, label, letter.n <= peer.heard)))
-    }
-
-    /// Gives up what waited too long.
-    pub(super) fn expire(&mut self, now: Timestamp) {
-        let mut overdue = Vec::new();
-        for (id, peer) in self.peers.iter().filter(|(_, peer)| !peer.is_leaving) {
-            // From the last to the first, so that places stay what they are.
-            let late = (0..).zip(&peer.letters).filter(|(_, letter)| letter.expires <= now);
-            let late = late.map(|(at, _)| (*id, at));
-            overdue.extend(late.collect::<Vec<_>>().into_iter().rev());
-        }
-        let expired = |message, peer, maybe_delivered| Event::Expired { message, peer, maybe_delivered };
-        let give_up = |(id, at)| self.give_up(now, id, at, expired);
-        let ops: Vec<Op> = overdue.into_iter().filter_map(give_up).collect();
-        if !ops.is_empty() {
-            self.note(ops);
-        }
-    }
-}
-
-/// The fate of a message that is refused for this reason.
-pub(super) fn refused(reason: &str) -> impl FnOnce(Seq, String, bool) -> Event {
-    move |message, peer, maybe_delivered| Event::Refused {
-        message,
-        peer,
-        reason: reason.to_owned(),
-        maybe_delivered,
     }
 }
