@@ -20,6 +20,7 @@ fn a_stranger_is_refused_where_only_known_ones_are_accepted() {
     let event = alice.wait_event("message.refused", |_| true);
     assert_eq!(event["peer"], "bob");
     assert!(event["reason"].as_str().unwrap().contains("chat.accept"), "{event}");
+    assert_eq!(event["maybe_delivered"], false, "bob does not have it");
     assert_eq!(bob.received(), [""; 0]);
     // From now on.
     bob.tell("peers.trust", "alice");
@@ -148,6 +149,7 @@ fn another_identity_at_a_known_host_is_refused_loudly() {
     alice.wait_linked(&bob);
     let old = bob.id();
     bob.stop();
+    alice.wait_peer(&old, "bob is gone", |peer| peer["linked"] == false);
     alice.say("bob", "for the old one");
     bob.edit_config("/state\"", "/state2\"");
     bob.start();

@@ -214,7 +214,7 @@ impl Hub {
             Then::CursorsListed(_, reply) => answer(reply, Err(store_failed(why))),
             Then::Kept(reply) => answer(reply, Err(store_failed(why))),
             Then::Download(follow) => self.downloads.on_failed(now(), *follow, &store_failed(why)),
-            Then::Peer(follow) => self.peers.on_failed(*follow, &store_failed(why)),
+            Then::Peer(follow) => self.peers.on_failed(Instant::now(), *follow, &store_failed(why)),
             Then::Nothing | Then::Received | Then::Settled { .. } => {}
         }
     }

@@ -153,7 +153,7 @@ impl Hub {
         let (sought_sender, sought) = mpsc::channel(limits::SOUGHT);
         let loaded_peers = std::mem::take(&mut loaded.peers);
         let (peers, introduction) =
-            peers::Peers::new(me, introduction, loaded_peers, &config.borrow(), Instant::now());
+            peers::Peers::new(me, introduction, loaded_peers, &config.borrow(), (now(), Instant::now()));
         let (trust_sender, trust) = watch::channel(Arc::new(peers.trust_view()));
         let limit = config.borrow().downloads.limit;
         let (downloads, download_limit) =

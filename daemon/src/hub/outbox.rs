@@ -82,7 +82,7 @@ impl Outbox {
             Ok(()) => Event::Sent { message, peer },
             Err(error) if is_final(error) => {
                 let reason = format!("the system refuses to send there: {error}");
-                Event::Refused { message, peer, reason, maybe_delivered: false }
+                Event::Refused { message, peer, reason, maybe_delivered: self.of_before.contains(&message) }
             }
             Err(error) => {
                 tracing::debug!(%peer, %error, "could not send; will try again");

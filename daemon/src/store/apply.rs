@@ -83,6 +83,7 @@ fn one(db: &Connection, turn: &mut Turn<'_>, op: &Op) -> rusqlite::Result<Outcom
         }
         Op::Stored(at, peer, epoch, n) => peers::stored(db, *at, *peer, *epoch, *n).map(done),
         Op::PeerSet(peer) => peers::set(db, peer).map(done),
+        Op::PeerSeen(peer) => peers::seen(db, peer).map(done),
         Op::PeerRemove(peer) => {
             turn.letters.remove(db, *peer)?;
             peers::remove(db, *peer).map(done)

@@ -138,6 +138,9 @@ pub enum Op {
     Stored(Timestamp, PeerId, Epoch, u64),
     /// Keep a peer as it is now.
     PeerSet(Box<PeerRow>),
+    /// Keep what a peer is called, where it is and when it was seen, whatever its trust is meanwhile; a new one is a
+    /// stranger.
+    PeerSeen(Box<PeerRow>),
     /// Forget a peer, and what waits for it.
     PeerRemove(PeerId),
     /// Keep a host that is asked for a peer.

@@ -110,11 +110,21 @@ fn joined<T: ToString>(items: &[T]) -> String {
 pub(super) fn set(db: &Connection, peer: &PeerRow) -> Result<()> {
     let sql = "INSERT INTO peers (id, name, trust, addresses, rooms, seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                ON CONFLICT (id) DO UPDATE SET name = ?2, trust = ?3, addresses = ?4, rooms = ?5, seen = ?6";
+    write(db, sql, peer, peer.trust)
+}
+
+pub(super) fn seen(db: &Connection, peer: &PeerRow) -> Result<()> {
+    let sql = "INSERT INTO peers (id, name, trust, addresses, rooms, seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+               ON CONFLICT (id) DO UPDATE SET name = ?2, addresses = ?4, rooms = ?5, seen = ?6";
+    write(db, sql, peer, Trust::New)
+}
+
+fn write(db: &Connection, sql: &str, peer: &PeerRow, trust: Trust) -> Result<()> {
     let (addresses, rooms) = (joined(&peer.addresses), joined(&peer.rooms));
     db.prepare_cached(sql)?.execute(params![
         peer.id.0,
         peer.name.as_str(),
-        peer.trust.as_str(),
+        trust.as_str(),
         addresses,
         rooms,
         peer.seen.0
@@ -194,6 +204,18 @@ mod tests {
             rooms: vec!["ops".parse().unwrap(), "小明".parse().unwrap()],
             seen: Timestamp(5),
         }
+    }
+
+    #[test]
+    fn what_is_seen_of_a_peer_changes_no_trust_and_makes_strangers_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = db(&dir);
+        set(&db, &PeerRow { trust: Trust::Blocked, ..row(1) }).unwrap();
+        let later = |id| PeerRow { name: "bobby".parse().unwrap(), seen: Timestamp(6), ..row(id) };
+        seen(&db, &later(1)).unwrap();
+        seen(&db, &later(2)).unwrap();
+        let trusted = |id, trust| PeerRow { trust, ..later(id) };
+        assert_eq!(load(&db).unwrap().peers, [trusted(1, Trust::Blocked), trusted(2, Trust::New)]);
     }
 
     #[test]

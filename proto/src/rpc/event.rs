@@ -85,7 +85,7 @@ pub enum Event {
         /// Whether it may have arrived all the same.
         maybe_delivered: bool,
     },
-    /// A message of ours is not sent, or not any more.
+    /// A message of ours is refused: by this box, or by the peer.
     #[serde(rename = "message.refused")]
     Refused {
         /// The message's id.

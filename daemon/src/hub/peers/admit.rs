@@ -71,7 +71,7 @@ impl Peers {
         peer.dialing.ended();
         peer.file_port = up.hello.file_port;
         self.arrived.push(up.peer);
-        ops.push(Op::PeerSet(Box::new(peer.row.clone())));
+        ops.push(Op::PeerSeen(Box::new(peer.row.clone())));
         let epoch = up.hello.epoch;
         let stored = self.stored.get(&(up.peer, epoch)).map_or(0, |(stored, _)| *stored);
         peer.link = Some(Link {

@@ -2,7 +2,7 @@
 //! it is committed.
 
 use super::fate::{BLOCKED, REMOVED, refused};
-use super::{Follow, Host, Letter, Peers, Reply, Step, is_taken};
+use super::{Follow, Host, Letter, Peer, Peers, Reply, Step, is_taken};
 use crate::config::HostPort;
 use crate::hub::answer;
 use crate::hub::links::Parting;
@@ -38,7 +38,7 @@ impl Peers {
             PeerCommand::Add(host, reply) => self.add(&host, reply),
             PeerCommand::Remove(text, reply) => self.remove(now, &text, reply),
             PeerCommand::Trust(text, id, reply) => self.trust(now, &text, id, reply),
-            PeerCommand::Block(text, reply) => match self.find_staying(&text) {
+            PeerCommand::Block(text, reply) => match self.find(&text) {
                 Ok(id) => self.change(now, id, Trust::Blocked, reply),
                 Err(error) => answer(reply, Err(error)),
             },
@@ -86,7 +86,7 @@ impl Peers {
             }
             return self.ask(vec![Op::HostRemove(host.clone())], Follow::HostRemoved(host.clone(), reply));
         }
-        let id = match (self.find_staying(text), host) {
+        let id = match (self.find(text), host) {
             (Ok(id), _) => id,
             (Err(error), Some(host)) if error.kind() == Kind::InvalidParams => {
                 let why = format!("{host} is not asked for a peer");
@@ -95,56 +95,68 @@ impl Peers {
             (Err(error), _) => return answer(reply, Err(error)),
         };
         let label = self.label(id);
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        peer.is_leaving = true;
+        let Some(peer) = self.take(id) else { return };
+        self.uncount(&peer);
+        if let Some(link) = &peer.link {
+            self.links.remove(&link.id);
+            self.close(link.id, Parting::Renewed);
+        }
         let give_up = |letter: &Letter| {
-            let event = refused(REMOVED)(letter.message, label.clone(), letter.n <= peer.heard);
+            let event = refused(letter.message, label.clone(), REMOVED, peer.may_have(letter));
             Op::GiveUp(now, id, letter.n, event)
         };
         let mut ops: Vec<Op> = peer.letters.iter().map(give_up).collect();
         ops.push(Op::Append(now, Event::PeerRemoved(PeerFacts { peer: label, id })));
         ops.push(Op::PeerRemove(id));
+        self.leaving.insert(id, peer);
         self.ask(ops, Follow::Removed(id, reply));
     }
 
-    /// As [`Peers::find`], for what changes a peer: one that is being removed is none any more.
-    fn find_staying(&self, text: &str) -> Result<PeerId, Error> {
-        let id = self.find(text)?;
-        if self.peers.get(&id).is_some_and(|peer| peer.is_leaving) {
-            return Err(Error::new(Kind::NotFound, format_args!("{} is being removed", self.label(id))));
-        }
-        Ok(id)
+    fn uncount(&mut self, peer: &Peer) {
+        self.queued -= peer.letters.len();
+        self.queued_bytes -= peer.letters.iter().map(|letter| letter.text.len()).sum::<usize>();
+    }
+
+    fn count_again(&mut self, peer: &Peer) {
+        self.queued += peer.letters.len();
+        self.queued_bytes += peer.letters.iter().map(|letter| letter.text.len()).sum::<usize>();
     }
 
     pub(super) fn host_removed(&mut self, host: &str) {
         self.hosts.remove(host);
     }
 
-    /// A peer could not be forgotten: what waits for it waits on.
-    pub(super) fn not_removed(&mut self, id: PeerId) {
-        if let Some(peer) = self.peers.get_mut(&id) {
-            peer.is_leaving = false;
-        }
-        self.speak(id);
-    }
-
     /// A peer is forgotten.
     pub(super) fn removed(&mut self, id: PeerId) {
-        let Some(peer) = self.take(id) else { return };
-        self.queued -= peer.letters.len();
-        self.queued_bytes -= peer.letters.iter().map(|letter| letter.text.len()).sum::<usize>();
-        if let Some(link) = peer.link {
-            self.links.remove(&link.id);
-            self.close(link.id, Parting::Renewed);
-        }
+        self.leaving.remove(&id);
         for host in self.hosts.values_mut().filter(|host| host.row.peer == Some(id)) {
             host.row.peer = None;
         }
         self.hosts.retain(|_, host| host.configured || host.row.added);
     }
 
+    /// A peer could not be forgotten: it is what it was, and what came of it as of a stranger is its own.
+    pub(super) fn not_removed(&mut self, instant: Instant, id: PeerId) {
+        let Some(mut peer) = self.leaving.remove(&id) else { return };
+        peer.link = None;
+        peer.dialing = super::Dialing::now(instant);
+        if let Some(newcomer) = self.take(id) {
+            self.uncount(&newcomer);
+            peer.letters.extend(newcomer.letters);
+            peer.heard = peer.heard.max(newcomer.heard);
+            peer.link = newcomer.link;
+        }
+        self.count_again(&peer);
+        let (row, link) = (peer.row.clone(), peer.link.as_ref().map(|link| link.id));
+        self.insert(peer);
+        self.note(vec![Op::PeerSet(Box::new(row))]);
+        if let Some(link) = link {
+            self.close(link, Parting::Renewed); // the next one begins with what waits the longest
+        }
+    }
+
     fn trust(&mut self, now: Timestamp, text: &str, whole: Option<PeerId>, reply: Reply<Box<Shown>>) {
-        let id = match self.find_staying(text) {
+        let id = match self.find(text) {
             Ok(id) => id,
             Err(error) => return answer(reply, Err(error)),
         };
@@ -169,6 +181,9 @@ impl Peers {
     /// A peer is trusted otherwise: what it may do on its link follows.
     pub(super) fn changed(&mut self, now: Timestamp, instant: Instant, id: PeerId, trust: Trust) {
         let accept = self.rules.accept;
+        if let Some(peer) = self.leaving.get_mut(&id) {
+            peer.row.trust = trust; // should it stay
+        }
         let Some(peer) = self.peers.get_mut(&id) else { return };
         (peer.row.trust, peer.is_kept) = (trust, true);
         self.is_trust_changed = true;
@@ -183,8 +198,9 @@ impl Peers {
             self.close(link, parting);
         }
         if trust == Trust::Blocked {
+            let blocked = |message, peer, maybe| refused(message, peer, BLOCKED, maybe);
             let mut ops = Vec::new();
-            while let Some(op) = self.give_up(now, id, 0, refused(BLOCKED)) {
+            while let Some(op) = self.give_up(now, id, 0, blocked) {
                 ops.push(op);
             }
             if !ops.is_empty() {

@@ -71,7 +71,7 @@ impl Peers {
     }
 
     /// A step that somebody asked for could not be committed.
-    pub(in crate::hub) fn on_failed(&mut self, follow: Follow, error: &Error) {
+    pub(in crate::hub) fn on_failed(&mut self, instant: Instant, follow: Follow, error: &Error) {
         match follow {
             Follow::Posted(posting) => {
                 self.no_longer_posting(&posting);
@@ -79,7 +79,7 @@ impl Peers {
             }
             Follow::Changed(_, _, reply) => answer(reply, Err(error.clone())),
             Follow::Removed(id, reply) => {
-                self.not_removed(id);
+                self.not_removed(instant, id);
                 answer(reply, Err(error.clone()));
             }
             Follow::HostAdded(_, reply) | Follow::HostRemoved(_, reply) | Follow::Room(_, _, reply) => {

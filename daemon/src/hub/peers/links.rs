@@ -27,7 +27,7 @@ impl Peers {
                 if let Some(peer) = self.linked(link).filter(|peer| peer.row.rooms != rooms) {
                     peer.row.rooms = rooms;
                     let row = peer.row.clone();
-                    self.note(vec![Op::PeerSet(Box::new(row))]);
+                    self.note(vec![Op::PeerSeen(Box::new(row))]);
                 }
             }
             LinkReport::Said(link, says) => self.on_said(now, instant, link, says),
@@ -186,9 +186,6 @@ impl Peers {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(kept) = &mut peer.link else { return };
         kept.is_ready = true;
-        if peer.is_leaving {
-            return;
-        }
         let n = n.min(peer.heard); // it can't have what was never said
         let (mut messages, mut bytes) = (Vec::new(), 0);
         while let Some(letter) = peer.letters.pop_front_if(|letter| letter.n <= n) {
@@ -212,10 +209,12 @@ impl Peers {
             }
             RefusalCode::Other => "the peer does not take it",
         };
-        let Some(peer) = self.peers.get(&id).filter(|peer| !peer.is_leaving) else { return };
+        let Some(peer) = self.peers.get(&id) else { return };
         let said = peer.link.as_ref().map_or(0, |kept| kept.said);
         let found = peer.letters.iter().take(said).position(|letter| letter.n == n);
-        if let Some(op) = found.and_then(|at| self.give_up(now, id, at, refused(reason))) {
+        // It says itself that it does not have it.
+        let refused = |message, peer, _| refused(message, peer, reason, false);
+        if let Some(op) = found.and_then(|at| self.give_up(now, id, at, refused)) {
             self.note(vec![op]);
         }
         self.speak(id);
@@ -248,6 +247,6 @@ impl Peers {
             }
         }
         let row = peer.row.clone();
-        self.note(vec![Op::PeerSet(Box::new(row))]);
+        self.note(vec![Op::PeerSeen(Box::new(row))]);
     }
 }

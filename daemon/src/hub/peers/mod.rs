@@ -2,7 +2,8 @@
 //! far its own words are stored here. Plain state with plain methods that take the time as an argument. What they want
 //! committed they leave in `steps`, what the chat port is to do in `orders`; the hub takes both, and tells what was
 //! committed. `links` is what links tell, `admit` who may have one, `dial` when somebody is looked for, `post` what is
-//! sent, `ask` what people want, `follow` what a commit leads to, `view` what is shown, `files` where their files are.
+//! sent, `fate` what becomes of what is given up, `ask` what people want, `follow` what a commit leads to, `view` what is
+//! shown, `files` where their files are.
 
 mod admit;
 mod ask;
@@ -94,8 +95,6 @@ struct Peer {
     allowance: (f64, Instant),
     /// Why it could not be reached, or is not let in.
     trouble: Option<String>,
-    /// It is being removed: what waits for it is given up in the same step, and has no other fate meanwhile.
-    is_leaving: bool,
 }
 
 #[derive(Debug)]
@@ -119,6 +118,8 @@ pub(super) struct Peers {
     introduction: watch::Sender<Introduction>,
     rules: Rules,
     peers: BTreeMap<PeerId, Peer>,
+    /// Those that are being removed: nobody finds them any more, unless that fails.
+    leaving: BTreeMap<PeerId, Peer>,
     /// Which peers call themselves so.
     names: HashMap<PeerName, Vec<PeerId>>,
     hosts: BTreeMap<String, Host>,
@@ -159,7 +160,7 @@ impl Peers {
         introduction: Introduction,
         loaded: LoadedPeers,
         config: &Config,
-        instant: Instant,
+        (now, instant): (Timestamp, Instant),
     ) -> (Peers, watch::Receiver<Introduction>) {
         let rooms: BTreeSet<PeerName> = loaded.rooms.into_iter().collect();
         let introduction = Introduction { rooms: rooms.iter().cloned().collect(), ..introduction };
@@ -169,6 +170,7 @@ impl Peers {
             introduction,
             rules: Rules { accept: config.chat.accept },
             peers: BTreeMap::new(),
+            leaving: BTreeMap::new(),
             names: HashMap::new(),
             hosts: BTreeMap::new(),
             links: HashMap::new(),
@@ -193,7 +195,14 @@ impl Peers {
             peers.insert(Peer { is_kept: true, ..Peer::new(row, instant) });
         }
         for (id, letter) in loaded.letters {
-            peers.keep_letter(id, letter);
+            match peers.why_not(id) {
+                None => peers.keep_letter(id, letter),
+                Some(why) => {
+                    // A netkitd that was killed did not come to that.
+                    let event = fate::refused(letter.message, peers.label(id), why, true);
+                    peers.note(vec![Op::GiveUp(now, id, letter.n, event)]);
+                }
+            }
         }
         for peer in peers.peers.values_mut() {
             // A netkitd that was killed may have said any of them.
@@ -295,12 +304,16 @@ impl Peer {
             found: Vec::new(),
             letters: VecDeque::new(),
             heard: 0,
-            is_leaving: false,
             dialing: Dialing::now(instant),
             file_port: None,
             allowance: (f64::from(limits::STRANGER_BURST), instant),
             trouble: None,
         }
+    }
+
+    /// Whether it may have heard a message that it has not stored, as far as is known here.
+    fn may_have(&self, letter: &Letter) -> bool {
+        letter.n <= self.heard
     }
 
     /// It is there.

@@ -1,7 +1,7 @@
 //! What is sent to peers: committed for each, said on its link as far as the window reaches, kept until it is stored
 //! there.
 
-use super::fate::{BLOCKED, REMOVED, refused};
+use super::fate::refused;
 use super::{Follow, Letter, Peers, Reply, Step};
 use crate::hub::answer;
 use crate::hub::handle::{Queued, Route, SendRequest};
@@ -35,11 +35,11 @@ impl Peers {
         match self.letter(now, &send) {
             Err(error) => answer(reply, Err(error)),
             Ok((letter, to)) => {
-                let labels = to.iter().map(|&id| self.label(id));
+                let mut named: Vec<String> = to.iter().map(|&id| self.label(id)).collect();
                 let room = letter.room.as_ref().map(ToString::to_string);
-                let (peer, named) = match &room {
-                    Some(room) => (format!("@{room}"), labels.collect()),
-                    None => (labels.collect(), Vec::new()), // one peer
+                let peer = match &room {
+                    Some(room) => format!("@{room}"),
+                    None => std::mem::take(&mut named).swap_remove(0), // no room is one peer
                 };
                 let key = send.key.as_ref().map(|key| (send.uid, key.clone(), send.digest()));
                 let event = Event::Queued {
@@ -153,17 +153,12 @@ impl Peers {
                 answer(reply, Ok(Queued { id: entry.seq, repeated: false, to }));
                 let mut given_up = Vec::new();
                 for (id, n) in numbers {
-                    // Who was removed or blocked while this was committed gets nothing any more.
-                    let reason = match self.peers.get(&id).filter(|peer| !peer.is_leaving) {
-                        None => REMOVED,
-                        Some(peer) if peer.row.trust == Trust::Blocked => BLOCKED,
-                        Some(_) => {
-                            self.keep_letter(id, Letter { n, message: entry.seq, ..letter.clone() });
-                            self.to_speak.insert(id);
-                            continue;
-                        }
+                    let Some(reason) = self.why_not(id) else {
+                        self.keep_letter(id, Letter { n, message: entry.seq, ..letter.clone() });
+                        self.to_speak.insert(id);
+                        continue;
                     };
-                    let event = refused(reason)(entry.seq, self.label(id), false);
+                    let event = refused(entry.seq, self.label(id), reason, false);
                     given_up.push(Op::GiveUp(now, id, n, event));
                 }
                 if !given_up.is_empty() {
@@ -198,7 +193,7 @@ impl Peers {
 
     /// Says on a peer's link what the window has room for.
     pub(super) fn speak(&mut self, id: PeerId) {
-        let Some(peer) = self.peers.get_mut(&id).filter(|peer| !peer.is_leaving) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(link) = peer.link.as_mut().filter(|link| link.is_ready) else { return };
         let mut says = Vec::new();
         while link.said < limits::LINK_WINDOW

@@ -34,34 +34,24 @@ impl Box5 {
 
 #[test]
 fn every_message_to_a_peer_that_is_being_removed_or_blocked_has_a_fate() {
-    type Asked = Box<dyn FnOnce(&mut Box5)>;
-    let remove: Asked = Box::new(|me| {
-        let (reply, _) = oneshot::channel();
-        me.peers.on_command(me.now, PeerCommand::Remove("bob".into(), reply));
-    });
-    let block: Asked = Box::new(|me| {
-        let (reply, _) = oneshot::channel();
-        me.peers.on_command(me.now, PeerCommand::Block("bob".into(), reply));
-    });
-    for command in [remove, block] {
-        let mut me = Box5::new();
-        me.up(1, 9, "bob");
-        me.trust("bob");
-        me.send("bob", "there before").unwrap();
+    for is_removal in [true, false] {
+        let mut me = Box5::with_bob();
         let bob = || Route::Peer { name: name("bob"), prefix: None };
-        let mut asked = vec![me.ask(bob(), "committed before", None)];
-        command(&mut me);
-        asked.push(me.ask(bob(), "committed after", None));
-        me.turn();
-        let ids: Vec<Seq> = asked.iter_mut().map(|answer| answer.try_recv().unwrap().unwrap().id).collect();
-        let refused = me.events.iter().filter_map(|event| match event {
-            Event::Refused { message, .. } => Some(*message),
-            _ => None,
-        });
-        let refused: Vec<Seq> = refused.collect();
-        assert_eq!((refused.len(), &refused[1..]), (3, &ids[..]), "{:?}", me.events);
+        let before = me.send("bob", "there before").unwrap().id;
+        let mut meanwhile = me.ask(bob(), "committed before", None);
+        if is_removal {
+            let _answer = me.ask_to_remove("bob");
+            assert_eq!(me.send("bob", "after").unwrap_err().kind(), Kind::NotFound);
+        } else {
+            let (reply, _) = oneshot::channel();
+            me.peers.on_command(me.now, PeerCommand::Block("bob".into(), reply));
+            me.turn();
+        }
+        let meanwhile = meanwhile.try_recv().unwrap().unwrap().id;
+        assert_eq!(me.fates(), [(before, "refused", true), (meanwhile, "refused", false)]);
         let given_up = me.ops.iter().filter(|op| op.starts_with("GiveUp")).count();
-        assert_eq!((given_up, me.peers.queued, me.peers.posting), (3, 0, (0, 0)), "nothing of them stays");
+        assert_eq!((given_up, me.peers.queued, me.peers.posting), (2, 0, (0, 0)), "nothing of them stays");
+        assert_eq!(me.peers.queued_bytes, 0);
     }
 }
 
@@ -86,41 +76,87 @@ fn what_waits_for_a_peer_that_is_being_removed_has_no_second_fate() {
     let mut me = Box5::with_bob();
     let route = Route::Peer { name: name("bob"), prefix: None };
     let said = me.send_to(route, "said", Some(Duration::from_secs(10))).unwrap().id;
+    let (reply, mut blocked) = oneshot::channel();
+    me.peers.on_command(me.now, PeerCommand::Block("bob".into(), reply));
     let mut removed = me.ask_to_remove("bob");
-    // While that is being committed: its receipt, a refusal, its end, and another one who removes, trusts or blocks it.
+    // While that is being committed: its receipt, a refusal, its end, and another one who removes it.
     me.peers.on_report(me.now, me.instant, LinkReport::Refused(1, 1, RefusalCode::Other));
     me.peers.on_report(me.now, me.instant, LinkReport::Stored(1, 1));
     me.peers.on_tick(me.now.plus_millis(11_000), me.instant);
     assert_eq!(me.ask_to_remove("bob").try_recv().unwrap().unwrap_err().kind(), Kind::NotFound);
-    for command in [
-        |reply| PeerCommand::Block("bob".into(), reply),
-        |reply| PeerCommand::Trust("bob".into(), None, reply),
-    ] {
-        let (reply, mut answer) = oneshot::channel();
-        me.peers.on_command(me.now, command(reply));
-        assert_eq!(answer.try_recv().unwrap().unwrap_err().kind(), Kind::NotFound);
-    }
     me.turn();
     removed.try_recv().unwrap().unwrap();
+    assert_eq!(blocked.try_recv().unwrap().unwrap_err().kind(), Kind::NotFound, "it is gone by then");
     assert_eq!(me.fates(), [(said, "refused", true)]);
     assert_eq!((me.peers.queued, me.peers.queued_bytes), (0, 0));
 }
 
 #[test]
-fn nothing_more_is_said_to_a_peer_that_is_being_removed_unless_it_stays() {
-    let mut me = Box5::new();
-    me.up(1, 9, "bob");
-    me.trust("bob");
-    let kept = me.send("bob", "not said yet").unwrap().id; // where bob has stored us is to be told first
+fn what_a_removed_peer_does_meanwhile_brings_it_back_as_a_stranger_at_most() {
+    let mut me = Box5::with_bob();
+    let _answer = me.ask_to_remove("bob");
+    let rooms = vec![name("ops")];
+    me.peers.on_report(me.now, me.instant, LinkReport::Rooms(1, rooms));
+    me.peers.on_report(me.now, me.instant, LinkReport::Down(1, Parting::Renewed));
+    me.up(2, 9, "bob");
+    assert_eq!(me.peers.show(id(9)).unwrap().trust, Trust::New);
+    let behind = me.ops.iter().skip_while(|op| !op.starts_with("PeerRemove")).skip(1);
+    assert!(
+        behind.clone().count() > 0 && behind.clone().all(|op| !op.starts_with("PeerSet")),
+        "{:?}",
+        me.ops
+    );
+}
+
+#[test]
+fn a_peer_that_can_not_be_removed_is_what_it_was() {
+    let mut me = Box5::with_bob();
+    let said = me.send("bob", "said").unwrap().id;
     let mut removed = me.ask_to_remove("bob");
     let step = me.peers.steps.pop().unwrap();
-    me.report(LinkReport::Stored(1, 0));
-    assert_eq!(me.said(1), [""; 0]);
-    let error = Error::new(Kind::NoSpace, "the disk is full");
-    me.peers.on_failed(step.follow, &error);
+    me.report(LinkReport::Stored(1, 1));
+    // It comes again, as a stranger, and is said something.
+    me.up(2, 9, "bob");
+    me.report(LinkReport::Stored(2, 0));
+    let later = me.send("bob", "said to a stranger").unwrap().id;
+    assert_eq!(me.said(2), ["said to a stranger"]);
+    let (reply, _) = oneshot::channel();
+    me.peers.on_command(me.now, PeerCommand::Block("bob".into(), reply));
+    me.peers.steps.clear(); // not committed either
+    me.peers.on_failed(me.instant, step.follow, &Error::new(Kind::NoSpace, "the disk is full"));
     assert_eq!(removed.try_recv().unwrap().unwrap_err().kind(), Kind::NoSpace);
     me.turn();
-    assert_eq!(me.said(1), ["not said yet"]);
-    me.report(LinkReport::Stored(1, 1));
-    assert_eq!(me.fates(), [(kept, "delivered", true)]);
+    assert_eq!(me.closed(), [(2, Parting::Renewed)], "the next one begins anew");
+    me.report(LinkReport::Down(2, Parting::Renewed));
+    let bob = me.peers.show(id(9)).unwrap();
+    assert_eq!((bob.trust, bob.queued, me.peers.queued), (Trust::Trusted, 2, 2));
+    me.up(3, 9, "bob");
+    me.report(LinkReport::Stored(3, 1));
+    assert_eq!(me.said(3), ["said to a stranger"]);
+    me.report(LinkReport::Stored(3, 2));
+    assert_eq!(me.fates(), [(said, "delivered", true), (later, "delivered", true)]);
+    assert_eq!((me.peers.queued, me.peers.queued_bytes), (0, 0));
+}
+
+#[test]
+fn what_a_netkitd_that_was_killed_left_for_nobody_has_its_fate_at_the_start() {
+    let row = |n, called: &str, trust| PeerRow {
+        id: id(n),
+        name: name(called),
+        trust,
+        addresses: vec![],
+        rooms: vec![],
+        seen: Timestamp(1),
+    };
+    let letter = |message| {
+        let (at, expires) = (Timestamp(1), Timestamp(i64::MAX));
+        Letter { n: message, message: Seq(message), room: None, text: "x".into(), at, expires }
+    };
+    let peers = vec![row(7, "blocked", Trust::Blocked), row(8, "known", Trust::Known)];
+    let letters = vec![(id(6), letter(1)), (id(7), letter(2)), (id(8), letter(3))];
+    let loaded = LoadedPeers { peers, letters, ..LoadedPeers::default() };
+    let mut me = Box5::with(&Config::from_text(""), loaded);
+    me.turn();
+    assert_eq!(me.fates(), [(Seq(1), "refused", true), (Seq(2), "refused", true)]);
+    assert_eq!((me.peers.queued, me.peers.queued_bytes), (1, 1));
 }

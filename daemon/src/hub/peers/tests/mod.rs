@@ -56,8 +56,8 @@ impl Box5 {
         let introduction =
             Introduction { name: name("me"), instance: 1, file_port: None, rooms: vec![], epoch: Epoch(1) };
         let instant = Instant::now();
-        let (peers, _) = Peers::new(id(5), introduction, loaded, config, instant);
         let now = Timestamp(1_800_000_000_000);
+        let (peers, _) = Peers::new(id(5), introduction, loaded, config, (now, instant));
         let (events, ops, orders) = (Vec::new(), Vec::new(), Vec::new());
         Box5 { peers, now, instant, events, ops, numbers: HashMap::new(), seq: 0, orders }
     }

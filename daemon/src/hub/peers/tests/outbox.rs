@@ -69,7 +69,7 @@ fn what_is_being_committed_counts() {
     let mut answer = me.ask(Route::All, "x", None);
     assert_eq!(me.peers.posting, (1, 1));
     let step = me.peers.steps.pop().unwrap();
-    me.peers.on_failed(step.follow, &Error::new(Kind::NoSpace, "full"));
+    me.peers.on_failed(me.instant, step.follow, &Error::new(Kind::NoSpace, "full"));
     assert_eq!((answer.try_recv().unwrap().unwrap_err().kind(), me.peers.posting), (Kind::NoSpace, (0, 0)));
 }
 
