@@ -68,6 +68,7 @@ impl Peers {
         peer.row.seen = now;
         peer.is_at(up.address);
         peer.trouble = None;
+        peer.is_missed = false;
         peer.dialing.ended();
         peer.file_port = up.hello.file_port;
         self.arrived.push(up.peer);

@@ -62,7 +62,8 @@ impl Dialing {
 impl Peer {
     /// Somebody here wants it linked.
     fn is_wanted(&self) -> bool {
-        self.row.trust >= Trust::Known || (self.row.trust == Trust::New && !self.letters.is_empty())
+        let is_new = self.row.trust == Trust::New;
+        self.row.trust >= Trust::Known || (is_new && (!self.letters.is_empty() || self.is_missed))
     }
 
     /// It announces itself at these addresses. Where that of the link was one of them and is none any more, either side
@@ -104,6 +105,14 @@ impl Peer {
 }
 
 impl Peers {
+    /// Strangers that were there last, before this netkitd started, are missed.
+    pub(super) fn miss_strangers(&mut self) {
+        let strangers = self.peers.values_mut().filter(|peer| peer.row.trust == Trust::New);
+        let mut strangers: Vec<&mut Peer> = strangers.collect();
+        strangers.sort_by_key(|peer| std::cmp::Reverse(peer.row.seen));
+        strangers.into_iter().take(limits::STRANGERS).for_each(|peer| peer.is_missed = true);
+    }
+
     /// Looks for whom is due, a few at a time.
     pub(super) fn dial(&mut self, instant: Instant) {
         let mut room = limits::DIALS.saturating_sub(self.dials.len());
@@ -117,6 +126,7 @@ impl Peers {
             let dial = self.next_dial(Target::Peer(id));
             let Some(peer) = self.peers.get_mut(&id) else { continue };
             peer.dialing.attempt = Some(dial);
+            peer.is_missed = false;
             room -= 1;
             self.orders.push_back(LinkOrder::Dial { dial, peer: Some(id), host: None, addresses });
         }

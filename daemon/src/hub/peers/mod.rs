@@ -89,6 +89,9 @@ struct Peer {
     /// The highest number that it may have heard.
     heard: u64,
     dialing: Dialing,
+    /// It was there before this netkitd started: it is looked for once, even a stranger. It may not know yet that its link
+    /// leads nowhere any more.
+    is_missed: bool,
     /// Its file port, as its last hello said.
     file_port: Option<u16>,
     /// Messages that a stranger may still say, and since when.
@@ -194,6 +197,7 @@ impl Peers {
         for row in loaded.peers {
             peers.insert(Peer { is_kept: true, ..Peer::new(row, instant) });
         }
+        peers.miss_strangers();
         for (id, letter) in loaded.letters {
             match peers.why_not(id) {
                 None => peers.keep_letter(id, letter),
@@ -305,6 +309,7 @@ impl Peer {
             letters: VecDeque::new(),
             heard: 0,
             dialing: Dialing::now(instant),
+            is_missed: false,
             file_port: None,
             allowance: (f64::from(limits::STRANGER_BURST), instant),
             trouble: None,

@@ -199,6 +199,32 @@ fn who_has_dialled_and_is_added_then_is_known_whichever_link_is_kept() {
 }
 
 #[test]
+fn strangers_that_were_there_last_are_looked_for_once_after_a_start() {
+    let row = |n: u8| PeerRow {
+        id: id(n),
+        name: name("bob"),
+        trust: Trust::New,
+        addresses: vec![at(n)],
+        rooms: vec![],
+        seen: Timestamp(i64::from(n)),
+    };
+    let strangers = 6 + limits::STRANGERS as u8;
+    let peers = (6..=strangers).map(row).collect();
+    let mut me = Box5::with(&Config::from_text(""), LoadedPeers { peers, ..LoadedPeers::default() });
+    let mut sought = Vec::new();
+    for _ in 0..200 {
+        me.pass(Duration::from_secs(1));
+        for (dial, peer, addresses) in me.dialled() {
+            sought.extend(peer);
+            assert_eq!(addresses.len(), 1);
+            me.report(LinkReport::DialFailed { dial, failures: vec![], unresolved: None });
+        }
+    }
+    sought.sort();
+    assert_eq!(sought, (7..=strangers).map(id).collect::<Vec<_>>(), "the first was seen the longest ago");
+}
+
+#[test]
 fn pauses_between_tries_grow_until_the_peer_is_seen() {
     let mut me = Box5::new();
     me.up(1, 9, "bob");
