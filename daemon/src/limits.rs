@@ -62,19 +62,19 @@ pub const GREETINGS_UNPROVEN: usize = 64;
 pub const GREETINGS_PER_ADDRESS: usize = 16;
 /// How long a caller may take to say hello, from its first packet on: a few lost packets, each repeated.
 pub const GREETING: Duration = Duration::from_secs(10);
-/// Addresses of one peer tried at once.
+/// Addresses of one peer tried at once: a cable, a radio and one more; the next follow when these have failed.
 pub const DIAL_ADDRESSES: usize = 3;
-/// Addresses of a host name that are tried.
+/// Addresses of a host name that are tried: a box has one or two of each family, and who answers names may say thousands.
 pub const RESOLVED: usize = 16;
 /// How long an address may take to answer: a box of the LAN that is there answers in milliseconds.
 pub const DIAL: Duration = Duration::from_secs(5);
-/// Messages in one report.
+/// Messages in one report: enough for the store to commit many at once, little enough to stop soon.
 pub const LINK_BATCH: usize = 512;
-/// Bytes of text in one report, the last message may exceed it.
+/// Bytes of text in one report, the last message may exceed it: reports wait in a queue that is bounded by their number.
 pub const LINK_BATCH_BYTES: usize = 256 << 10;
-/// Pieces of a stream read at once, each at most a packet.
+/// Pieces of a stream read at once, each at most a packet: as many as come while the last ones are taken in.
 pub const LINK_PIECES: usize = 32;
-/// Bytes of frames written at once, the last frame may exceed it.
+/// Bytes of frames written at once, the last frame may exceed it: some forty packets, so that receipts wait for few messages.
 pub const LINK_WRITE: usize = 64 << 10;
 /// Bytes of messages that wait to be written to one peer: several times what the hub has on the way.
 pub const LINK_OUTPUT: usize = 16 << 20;
@@ -94,14 +94,14 @@ pub const LINK_PULSE: Duration = Duration::from_secs(10);
 pub const LINK_LINGER: Duration = Duration::from_secs(3);
 /// How long a link that ends may take to hand over what was said before: a megabyte over a slow radio link.
 pub const LINK_FLUSH: Duration = Duration::from_secs(2);
-/// Characters kept of a reason that a peer gives.
+/// Characters kept of a reason that a peer gives: a sentence, as it is shown in one line.
 pub const PEER_REASON: usize = 200;
-/// The least time between two log lines on peers' mistakes.
+/// The least time between two log lines on peers' mistakes: who makes them on purpose fills no journal.
 pub const MISTAKES: Duration = Duration::from_secs(1);
 
 // --- outbox ------------------------------------------------------------------------------------------------
 
-/// Messages that wait to be sent, in all.
+/// Messages to plain peers that wait to be sent, in all: days of a script's, while a network is down.
 pub const OUTBOX: usize = 10_000;
 /// How long a message waits when its sender names no time.
 pub const EXPIRE_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -343,9 +343,9 @@ pub const STOP_LOG: Duration = Duration::from_secs(1);
 
 /// Peers that are remembered; strangers that are of no use make room.
 pub const PEERS: usize = 2_000;
-/// Hosts that can be added to be asked for peers.
+/// Hosts that can be added to be asked for peers: some for each box of a LAN where multicast is blocked.
 pub const HOSTS: usize = 1_000;
-/// Addresses of one peer that are tried.
+/// Addresses of one peer that are tried: two interfaces with some of each family.
 pub const PEER_ADDRESSES: usize = 8;
 /// Attempts to reach peers at a time: many more would be noticed on a small LAN.
 pub const DIALS: usize = 16;
@@ -353,7 +353,7 @@ pub const DIALS: usize = 16;
 pub const DIAL_FIRST: Duration = Duration::from_secs(1);
 /// See [`DIAL_FIRST`]: a peer that comes back is found within this time even where multicast is blocked.
 pub const DIAL_LONGEST: Duration = Duration::from_secs(30);
-/// Messages that wait for one peer, or for its receipts.
+/// Messages that wait for one peer, or for its receipts: twice what is promised, so that a burst behind a long absence fits.
 pub const LETTERS_PER_PEER: usize = 20_000;
 /// The same for all peers,
 pub const LETTERS: usize = 100_000;
@@ -365,7 +365,7 @@ pub const BUNDLE: usize = 64 << 10;
 pub const LINK_WINDOW: usize = 4096;
 /// The same in bytes of text.
 pub const LINK_WINDOW_BYTES: usize = 1 << 20;
-/// What waits for the chat port to do with links, and what it tells.
+/// What waits for the chat port to do with links, and what it tells: one turn of the hub gives a few for each link.
 pub const LINK_ORDERS: usize = 64;
 /// Links to strangers that dialled (KDE Connect's bound after CVE-2020-26164).
 pub const STRANGERS: usize = 42;

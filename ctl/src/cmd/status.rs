@@ -98,6 +98,9 @@ fn show_peers(peers: &PeerStatus) -> String {
         (peers.queued, "queued"),
         (peers.refused, "turned away"),
         (peers.dropped, "packets dropped"),
+        (peers.full, "not taken (too many wait)"),
+        (peers.challenged, "had to prove their address"),
+        (peers.mistakes, "did not keep to the protocol"),
     ] {
         if count > 0 {
             parts.push(format!("{count} {what}"));
@@ -174,8 +177,11 @@ mod tests {
         );
         status.log.trouble = Some("the disk is full".into());
         status.chat.dropped.kernel = 3;
-        status.peers = PeerStatus { linked: 2, known: 3, new: 1, queued: 4, refused: 5, dropped: 6 };
-        let peers = "peers: 2 linked, 3 known, 1 new, 4 queued, 5 turned away, 6 packets dropped";
+        (status.peers.linked, status.peers.known, status.peers.new, status.peers.queued) = (2, 3, 1, 4);
+        (status.peers.refused, status.peers.dropped, status.peers.full) = (5, 6, 7);
+        (status.peers.challenged, status.peers.mistakes) = (8, 9);
+        let peers = "peers: 2 linked, 3 known, 1 new, 4 queued, 5 turned away, 6 packets dropped, 7 not taken (too many \
+                     wait), 8 had to prove their address, 9 did not keep to the protocol";
         assert!(lines(&status).contains(&peers.to_owned()));
         status.downloads.dir = "/d".into();
         assert!(lines(&status).contains(&"downloads: /d: 0 active".to_owned()));

@@ -245,6 +245,10 @@ pub struct ChatCounters {
     pub quic_dropped: AtomicU64,
     /// QUIC connections turned away because there were too many.
     pub quic_refused: AtomicU64,
+    /// Callers that had to show first that their address is their own.
+    pub quic_challenged: AtomicU64,
+    /// Connections of peers that did not keep to the protocol.
+    pub mistakes: AtomicU64,
 }
 
 /// What the file port counts, since the start.

@@ -189,6 +189,7 @@ impl Links {
         };
         match answer {
             Answer::Prove if incoming.may_retry() => {
+                self.counters.quic_challenged.fetch_add(1, Relaxed);
                 let _ = incoming.retry(); // it is what `may_retry` says
             }
             Answer::Accept => {
@@ -198,7 +199,7 @@ impl Links {
                     let welcomed = links.stop.run_until_cancelled(welcome).await;
                     drop(greeting);
                     if let Some(Err(_)) = welcomed {
-                        links.mistakes.note(address, "no hello in time");
+                        links.mistake(address, "no hello in time");
                     }
                     welcomed?.ok()?.map(|greeted| (Box::new(greeted), None))
                 });
@@ -214,9 +215,15 @@ impl Links {
         }
     }
 
+    /// A peer did not keep to the protocol.
+    fn mistake(&self, peer: SocketAddr, mistake: &str) {
+        self.counters.mistakes.fetch_add(1, Relaxed);
+        self.mistakes.note(peer, mistake);
+    }
+
     /// Hears who calls.
     async fn welcome(&self, incoming: Incoming, address: SocketAddr) -> Option<Greeted> {
-        let note = |mistake: &dyn std::fmt::Display| self.mistakes.note(address, &mistake.to_string());
+        let note = |mistake: &dyn std::fmt::Display| self.mistake(address, &mistake.to_string());
         let connection = async { incoming.accept()?.await };
         let connection = connection.await.inspect_err(|error| note(error)).ok()?;
         let proven = Proven::new(self, connection.clone());
@@ -257,7 +264,7 @@ impl Links {
         greet::close(&connection, &parting);
         self.open().remove(&link);
         if let Parting::Protocol(mistake) = &parting {
-            self.mistakes.note(address, mistake);
+            self.mistake(address, mistake);
         }
         let _ = self.reports.send(LinkReport::Down(link, parting)).await;
         None // it becomes nothing else

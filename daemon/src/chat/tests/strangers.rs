@@ -152,6 +152,7 @@ async fn what_is_not_the_protocol_ends_the_link_and_tells_why() {
         let (code, reason) = closed(&connection).await;
         assert!(code == 4 && !reason.is_empty());
     }
+    assert_eq!(b.counters.mistakes.load(Relaxed), 3);
 }
 
 #[tokio::test]
@@ -264,6 +265,8 @@ async fn callers_that_say_nothing_do_not_keep_others_out() {
     let refused = stranger.connect(&b, config()).await.unwrap_err();
     assert!(matches!(refused, ConnectionError::ConnectionClosed(_)), "{refused:?}");
     assert_eq!(b.counters.quic_refused.load(Relaxed), 1);
+    let challenged = b.counters.quic_challenged.load(Relaxed) as usize;
+    assert!(challenged >= limits::GREETINGS_PER_ADDRESS / 2, "{challenged}");
     let mut c = Station::at("c", dir(), "127.0.0.2:0", "");
     link(&mut c, &mut b).await;
     drop(silent);

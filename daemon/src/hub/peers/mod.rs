@@ -142,6 +142,8 @@ pub(super) struct Peers {
     counted: (u64, u64),
     /// Links that were ended because they were too many, or too much was said on them.
     refused: u64,
+    /// Messages not taken because too many waited.
+    full: u64,
     /// Which files others are asked for, and who waits for those who have them.
     wanted_files: HashMap<BlockHash, Wanted>,
     /// Who was linked since that was looked at last.
@@ -186,6 +188,7 @@ impl Peers {
             queued_bytes: 0,
             counted: (0, 0),
             refused: 0,
+            full: 0,
             wanted_files: HashMap::new(),
             arrived: Vec::new(),
             is_trust_changed: false,

@@ -33,7 +33,10 @@ impl Peers {
     /// A message is to go to a peer, a room, or all.
     pub(in crate::hub) fn on_send(&mut self, now: Timestamp, send: SendRequest, reply: Reply<Queued>) {
         match self.letter(now, &send) {
-            Err(error) => answer(reply, Err(error)),
+            Err(error) => {
+                self.full += u64::from(error.kind() == Kind::Busy);
+                answer(reply, Err(error));
+            }
             Ok((letter, to)) => {
                 let mut named: Vec<String> = to.iter().map(|&id| self.label(id)).collect();
                 let room = letter.room.as_ref().map(ToString::to_string);

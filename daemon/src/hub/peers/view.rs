@@ -23,6 +23,8 @@ pub struct PeerCounts {
     pub queued: u64,
     /// Links ended because they were too many, or too much was said on them.
     pub refused: u64,
+    /// Messages not taken because too many waited.
+    pub full: u64,
 }
 
 impl Peers {
@@ -123,6 +125,6 @@ impl Peers {
     pub(in crate::hub) fn counts(&self) -> PeerCounts {
         let (known, new) = self.counted;
         let (linked, queued) = (self.links.len() as u64, self.queued as u64);
-        PeerCounts { linked, known, new, queued, refused: self.refused }
+        PeerCounts { linked, known, new, queued, refused: self.refused, full: self.full }
     }
 }

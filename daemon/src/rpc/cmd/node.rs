@@ -55,6 +55,9 @@ impl Handle for NodeStatus {
                 queued: hub.peers.queued,
                 refused: hub.peers.refused + drops.quic_refused.load(Relaxed),
                 dropped: drops.quic_dropped.load(Relaxed),
+                full: hub.peers.full,
+                challenged: drops.quic_challenged.load(Relaxed),
+                mistakes: drops.mistakes.load(Relaxed),
             },
             files: FileStatus {
                 listen: context.files_listen.to_string(),

@@ -113,6 +113,15 @@ super::plain_data! {
         /// Packets of connections dropped since the start because too many waited. What was in them comes again.
         #[serde(default)]
         dropped: u64,
+        /// Messages not taken since the start because too many waited already.
+        #[serde(default)]
+        full: u64,
+        /// Callers that had to show first that their address is their own, since the start, because many called at once.
+        #[serde(default)]
+        challenged: u64,
+        /// Connections ended since the start because the other side did not keep to the protocol, its sizes and times.
+        #[serde(default)]
+        mistakes: u64,
     }
 
     /// Datagrams that did not become a message, by where they were dropped.

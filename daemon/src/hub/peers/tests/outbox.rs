@@ -39,6 +39,7 @@ fn so_many_messages_wait_for_a_peer_and_others_have_room() {
     let (error, taken) = me.fill(to("p0"), "x");
     assert_eq!((error.kind(), taken), (Kind::Busy, limits::LETTERS_PER_PEER), "{error}");
     assert!(error.to_string().contains("p0"), "{error}");
+    assert_eq!(me.peers.counts().full, 1);
     me.send("p1", "x").unwrap();
     // The first that is stored makes room.
     me.up(9, 100, "p0");
