@@ -37,4 +37,38 @@ mod tests {
         let colored = lines(id, true);
         assert!(colored.iter().all(|line| line.starts_with(BLACK_ON_WHITE) && line.ends_with(AS_BEFORE)));
     }
+
+    /// What a camera reads of the lines: each half block is a square of so many points, light or dark.
+    fn read(lines: &[String], is_light_on_dark: bool) -> String {
+        const POINTS: usize = 4;
+        let rows: Vec<Vec<[bool; 2]>> = (lines.iter())
+            .map(|line| {
+                let blocks = line.trim_start_matches(BLACK_ON_WHITE).trim_end_matches(AS_BEFORE).chars();
+                let halves = blocks.map(|block| match block {
+                    '█' => [true, true],
+                    '▀' => [true, false],
+                    '▄' => [false, true],
+                    ' ' => [false, false],
+                    other => panic!("{other:?}"),
+                });
+                halves.collect()
+            })
+            .collect();
+        let is_light = |x: usize, y: usize| rows[y / 2][x][y % 2] == is_light_on_dark;
+        let (width, height) = (rows[0].len() * POINTS, rows.len() * 2 * POINTS);
+        let point = |x, y| if is_light(x / POINTS, y / POINTS) { u8::MAX } else { 0 };
+        let mut picture = rqrr::PreparedImage::prepare_from_greyscale(width, height, point);
+        let codes = picture.detect_grids();
+        let [code] = &codes[..] else { panic!("{} codes", codes.len()) };
+        code.decode().unwrap().1
+    }
+
+    #[test]
+    fn a_camera_reads_the_id() {
+        for seed in 0..32_u8 {
+            let id = PeerId(std::array::from_fn(|n| (n as u8).wrapping_mul(37).wrapping_add(seed)));
+            assert_eq!(read(&lines(id, false), true).to_lowercase(), id.to_string());
+            assert_eq!(read(&lines(id, true), false).to_lowercase(), id.to_string());
+        }
+    }
 }
