@@ -116,6 +116,21 @@ fn restarts_under_traffic_lose_nothing_and_are_over_soon() {
 }
 
 #[test]
+fn who_is_started_anew_calls_those_who_were_there_strangers_too() {
+    let (alice, mut bob) = (box_of(builder("alice")), box_of(builder("bob")));
+    alice.add(&bob); // to bob, alice is a stranger
+    for _ in 0..3 {
+        alice.ctl(&["send", "--wait", "bob", "hi"]).expect(0);
+        bob.kill();
+        bob.start();
+        let ready = Instant::now();
+        alice.wait_linked(&bob);
+        // Alice has nothing to say, and would notice by a packet that keeps her link alive, 10 s after the last one.
+        assert!(ready.elapsed() < Duration::from_secs(5), "{:?}", ready.elapsed());
+    }
+}
+
+#[test]
 fn a_peer_that_stands_still_gets_all_when_it_goes_on() {
     let (alice, mut bob) = pair();
     alice.ctl(&["send", "--wait", "bob", "before"]).expect(0);
