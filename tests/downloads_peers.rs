@@ -84,7 +84,7 @@ fn it_waits_for_a_peer_that_is_away() {
     downloader.node.wait_peer(&id, "it is gone", |peer| peer["linked"] == false);
     let get = downloader.add("bob:pub/f");
     let waiting = downloader.state(get, "retry_wait");
-    assert_eq!(waiting["error"]["kind"], "network", "{waiting}");
+    assert_eq!(waiting["error"]["kind"], "away", "{waiting}");
     downloader.restart(); // it is still known which peer is meant
     bob.start();
     downloader.done(get);

@@ -68,7 +68,8 @@ pub enum Kind {
 
 impl Kind {
     /// The words that say why a download failed.
-    const OF_DOWNLOADS: [Kind; 17] = [
+    const OF_DOWNLOADS: [Kind; 18] = [
+        Kind::Away,
         Kind::NotFound,
         Kind::Refused,
         Kind::Timeout,

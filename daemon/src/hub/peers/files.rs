@@ -125,20 +125,23 @@ impl Peers {
     }
 
     /// A failure that came because the peer is away lasts until it is back.
-    pub(in crate::hub) fn judged(&self, peer: Option<PeerId>, failed: Failed) -> Failed {
+    pub(in crate::hub) fn judged(&self, peer: Option<PeerId>, mut failed: Failed) -> Failed {
         let is_linked = |id| self.is_linked(id);
         let retry = match (peer, failed.retry) {
             (Some(id), Retry::Later) if !is_linked(id) => Retry::Away,
             (Some(id), Retry::Away) if is_linked(id) => Retry::Back,
             (_, retry) => retry,
         };
+        if retry == Retry::Away && matches!(failed.failure.kind, Kind::Network | Kind::Timeout) {
+            failed.failure.kind = Kind::Away;
+        }
         Failed { retry, ..failed }
     }
 }
 
 /// A failure that lasts until the peer is back, however long that takes.
 fn away(why: impl std::fmt::Display) -> Failed {
-    Failed { retry: Retry::Away, ..Failed::new(Kind::Network, why) }
+    Failed { retry: Retry::Away, ..Failed::new(Kind::Away, why) }
 }
 
 impl Peer {
