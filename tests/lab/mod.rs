@@ -77,11 +77,14 @@ struct Speaker {
     to: String,
     count: usize,
     said: AtomicUsize,
+    /// How many it may say at present.
+    allowed: AtomicUsize,
 }
 
 impl Speaker {
     fn new(from: &Node, to: &str, count: usize) -> Speaker {
-        Speaker { socket: from.socket(), to: to.to_owned(), count, said: AtomicUsize::new(0) }
+        let (said, allowed) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+        Speaker { socket: from.socket(), to: to.to_owned(), count, said, allowed }
     }
 
     /// How many netkitd took.
@@ -93,10 +96,16 @@ impl Speaker {
         self.said() == self.count
     }
 
+    /// It says so many and some more, and waits there: it does not outrun what is to happen then.
+    fn allow(&self, count: usize) {
+        self.allowed.store(count, Relaxed);
+    }
+
     /// Says all of them, a few at a time, each with a key: where netkitd went away in between, they are said again.
     fn run(&self) {
         let numbers: Vec<usize> = (0..self.count).collect();
         for some in numbers.chunks(20) {
+            eventually("more may be said", || (self.said() <= self.allowed.load(Relaxed)).then_some(()));
             eventually("netkitd takes what is said", || self.try_some(some));
             self.said.fetch_add(some.len(), Relaxed);
         }
