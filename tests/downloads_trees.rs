@@ -78,8 +78,10 @@ fn a_directory_comes_with_all_that_is_in_it() {
     let shared = dir.path().join("d");
     std::fs::create_dir(&shared).unwrap();
     fill(&shared);
-    let expected = tree(&shared);
+    let mut expected = tree(&shared);
     symlink("a", shared.join("link")).unwrap();
+    expected.insert(b"link".to_vec(), expected[&b"a"[..]].clone());
+    symlink(".", shared.join("loop")).unwrap();
     symlink("/etc", shared.join("out")).unwrap();
     std::fs::write(shared.join(".hidden"), "x").unwrap();
     let (bob, mut downloader) = bob_and_downloader(dir.path());

@@ -1,5 +1,6 @@
 //! Walks a shared directory and all that is beneath, in the byte order of the paths, a directory before what is in it, so
-//! that a walk can go on behind any path. Links are passed over, hidden files do not exist. Blocks.
+//! that a walk can go on behind any path. Links to files are what they lead to, links to
+//! directories are passed over, hidden files do not exist. Blocks.
 
 use super::list::{DirEntry, list};
 use super::root::{Kind, Opened};
@@ -104,7 +105,7 @@ impl Walk {
             Err(error) => return Err(error),
         };
         let mut places = Vec::with_capacity(entries.len());
-        for entry in entries.into_iter().filter(|entry| !entry.is_link) {
+        for entry in entries.into_iter().filter(DirEntry::is_walked) {
             if entry.kind == Kind::Dir && entry.is_readable {
                 places.push(Place::Inside(entry.name.clone()));
             }
@@ -208,20 +209,37 @@ mod tests {
         for file in ["a-b", "a0", "a/x", "a/b/c/1", "a/b-", "a.d/2", "z/.hidden", ".dot/x", "\u{4f60}"] {
             std::fs::write(at(file), "").unwrap();
         }
-        std::os::unix::fs::symlink("a", at("link")).unwrap();
+        for (target, link) in [("a", "to a directory"), ("a-b", "to a file"), ("/etc/passwd", "out")] {
+            std::os::unix::fs::symlink(target, at(link)).unwrap();
+        }
         let all = walk(dir.path(), "", "");
         let mut sorted = all.clone();
         sorted.sort();
         assert_eq!(all, sorted);
         let expected = [
-            "a", "a-b", "a.d", "a.d/2", "a/b", "a/b-", "a/b/c", "a/b/c/1", "a/x", "a0", "empty", "z",
+            "a",
+            "a-b",
+            "a.d",
+            "a.d/2",
+            "a/b",
+            "a/b-",
+            "a/b/c",
+            "a/b/c/1",
+            "a/x",
+            "a0",
+            "empty",
+            "to a file",
+            "z",
             "\u{4f60}",
         ];
         assert_eq!(all, expected);
         for (at, path) in all.iter().enumerate() {
             assert_eq!(walk(dir.path(), "", path), all[at + 1..], "after {path}");
         }
-        assert_eq!(walk(dir.path(), "", "a/b/"), ["a/b/c", "a/b/c/1", "a/x", "a0", "empty", "z", "\u{4f60}"]);
+        assert_eq!(
+            walk(dir.path(), "", "a/b/"),
+            ["a/b/c", "a/b/c/1", "a/x", "a0", "empty", "to a file", "z", "\u{4f60}"]
+        );
         assert_eq!(walk(dir.path(), "a/b", "c"), ["c/1"]);
         assert_eq!(walk(dir.path(), "", "\u{ffff}"), [""; 0]);
     }

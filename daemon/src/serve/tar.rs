@@ -153,7 +153,7 @@ fn add_directory<W: io::Write>(
     }
     let mut header = header_of(EntryType::Directory, 0o755, 0, 0);
     archive.append_data(&mut header, Path::new(OsStr::from_bytes(&[inside, b"/"].concat())), io::empty())?;
-    for entry in entries.iter().filter(|entry| !entry.is_link) {
+    for entry in entries.iter().filter(|entry| entry.is_walked()) {
         let path = path.join(&entry.name).map_err(io::Error::other)?;
         let inside = [inside, b"/", &entry.name].concat();
         if !entry.is_readable {
