@@ -8,10 +8,10 @@ use crate::harness::{
 };
 use netkit_proto::files::manifest::{BLOCK, BlockHasher, ManifestReader, encoded_len, to_hex};
 use serde_json::Value;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -297,4 +297,36 @@ fn links_to_a_share_or_in_it_make_no_other_place_of_a_file() {
         b"linked",
         "through the other share, without a question of its own"
     );
+}
+
+#[test]
+fn a_file_that_is_rewritten_with_its_time_restored_is_hashed_again() {
+    let dir = directory();
+    let path = dir.path().join("f");
+    let (old, new) = (vec![1; 2 * MIB + 7], vec![2; 2 * MIB + 7]);
+    std::fs::write(&path, &old).unwrap();
+    let node = sharing(dir.path());
+    let manifest = || http(node.files(), "GET /.netkit/v1/manifest/pub/f", &[]);
+    let blob = |content: &[u8]| {
+        http(node.files(), &format!("GET /.netkit/v1/blob/{}", crate::harness::blake3(content)), &[]).status
+    };
+    let is_kept = |content: &[u8]| {
+        eventually("its hash is kept", || {
+            assert_eq!(to_hex(&read(&manifest()).root().unwrap()), crate::harness::blake3(content));
+            (blob(content) == 200).then_some(())
+        });
+    };
+    is_kept(&old);
+    let (before, tag) = (path.metadata().unwrap(), manifest().header("etag").unwrap().to_owned());
+    let mut file = File::options().write(true).open(&path).unwrap();
+    file.write_all(&new).unwrap();
+    file.set_modified(before.modified().unwrap()).unwrap();
+    drop(file);
+    let after = path.metadata().unwrap();
+    let seen = |metadata: &Metadata| (metadata.ino(), metadata.len(), metadata.modified().unwrap());
+    assert_eq!(seen(&after), seen(&before), "only the time of its last change of any kind tells");
+    assert!(listed(&node, "/pub/")["entries"][0]["blake3"].is_null());
+    assert_eq!(blob(&old), 404);
+    assert_ne!(manifest().header("etag").unwrap(), tag);
+    is_kept(&new);
 }
