@@ -1,8 +1,10 @@
 //! Downloads onto disks that fill, into directories that close, and while clocks jump.
 
+use crate::files::{directory, share};
+use crate::harness::pair::{befriend, box_of, builder, builder_with};
 use crate::harness::{
     Downloader, File, MIB, Node, NodeBuilder, Reply, Running, Source, assert_same, bytes, command,
-    has_program, is_root, may_skip,
+    has_program, is_root, kernel, may_skip,
 };
 use rustix::process::Signal;
 use serde_json::json;
@@ -322,4 +324,43 @@ fn what_can_not_be_deleted_is_told() {
     downloader.tell("cancel", id);
     downloader.tell("remove", id);
     assert_eq!(downloader.names(), [""; 0]);
+}
+
+#[test]
+fn nothing_of_a_peer_gets_its_name_before_it_is_synced() {
+    if may_skip(has_program("python3"), "nothing_of_a_peer_gets_its_name_before_it_is_synced", "python3") {
+        return;
+    }
+    let dir = directory();
+    std::fs::create_dir(dir.path().join("d")).unwrap();
+    for name in ["f", "d/a", "d/b"] {
+        std::fs::write(dir.path().join(name), bytes(name.len() as u64, 300_000)).unwrap();
+    }
+    let bob = box_of(builder_with("bob", &share("pub", dir.path(), "access = \"public\"")));
+    let alice = box_of(builder("alice"));
+    befriend(&alice, &bob);
+    let mut downloader = Downloader::on(alice);
+    let wrapped = |downloader: &mut Downloader, words: &[&str]| {
+        downloader.node.stop();
+        downloader.node.wrap(words);
+        downloader.start();
+        downloader.node.wait_linked(&bob);
+    };
+    let first = downloader.add_with("bob:pub/f", json!({"output": "first"}));
+    downloader.done(first); // the directory is there, and synced
+    for (what, disk) in [("f", kernel::without_fsync()), ("d", kernel::without_syncfs())] {
+        wrapped(&mut downloader, &disk);
+        let id = downloader.add(&format!("bob:pub/{what}"));
+        let failed = downloader.failed(id, "unavailable");
+        let message = failed["error"]["message"].as_str().unwrap();
+        assert!(message.contains("Input/output error") && message.contains(what), "{failed}");
+        assert!(!downloader.path(what).exists(), "{what}: {:?}", downloader.names());
+        assert!(downloader.part(id).exists(), "{what}: {:?}", downloader.names());
+        wrapped(&mut downloader, &[]);
+        downloader.tell("retry", id);
+        downloader.done(id);
+    }
+    assert_same(&downloader.read("f"), &bytes(1, 300_000), "a file");
+    assert_same(&downloader.read("d/b"), &bytes(3, 300_000), "a file of a directory");
+    assert_eq!(downloader.names(), ["d", "f", "first"]);
 }

@@ -32,3 +32,8 @@ pub fn without_ipv6() -> [&'static str; 6] {
 pub fn without_fsync() -> [&'static str; 6] {
     refusing("x86_64=74 aarch64=82", "", "EIO")
 }
+
+/// With a disk that fails where all of a file system is to be synced: syncfs(2) says EIO.
+pub fn without_syncfs() -> [&'static str; 6] {
+    refusing("x86_64=306 aarch64=267", "", "EIO")
+}
