@@ -1,10 +1,13 @@
 //! Downloads through kill -9, power loss and restarts: in the end the file is right, and little was fetched twice.
 
+use crate::downloads_trees::tree;
+use crate::files::{directory, share};
+use crate::harness::pair::{befriend, box_of, builder, builder_with};
 use crate::harness::{
     Downloader, End, File, MIB, Random, Reply, Source, assert_same, blake3, bytes, eventually, has_program,
     may_skip,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -157,6 +160,59 @@ fn kills_around_the_end_leave_each_file_once() {
         let name = downloader.show(id)["path"].as_str().unwrap().to_owned();
         assert!(!name.contains('('), "{name}");
     }
+    assert!(interrupted > 0, "{KILLS} kills interrupted nothing");
+}
+
+#[test]
+fn kills_around_the_end_leave_what_is_of_a_peer_once_too() {
+    const KILLS: usize = 30;
+    let mut random = Random::new("kills_around_the_end_leave_what_is_of_a_peer_once_too");
+    let dir = directory();
+    for n in 0..KILLS {
+        let sub = dir.path().join(format!("d{n}"));
+        std::fs::create_dir(&sub).unwrap();
+        std::fs::write(dir.path().join(format!("f{n}")), bytes(n as u64, 10_000)).unwrap();
+        for (name, len) in [("a", 5), ("b", 20_000), ("large", MIB + 1)] {
+            std::fs::write(sub.join(name), bytes(n as u64, len)).unwrap();
+        }
+    }
+    let bob = box_of(builder_with("bob", &share("pub", dir.path(), "access = \"public\"")));
+    let alice = box_of(builder("alice").downloads("active = 4"));
+    befriend(&alice, &bob);
+    let mut downloader = Downloader::on(alice);
+    let mut ids = Vec::new();
+    for n in 0..KILLS {
+        // A directory is known as one, or turns out to be one.
+        let slash = if n % 2 == 0 { "/" } else { "" };
+        ids.push(downloader.add(&format!("bob:pub/d{n}{slash}")));
+        ids.push(downloader.add(&format!("bob:pub/f{n}")));
+        let has_begun = |shown: &Value| shown["state"] != "queued" && shown["state"] != "retry_wait";
+        downloader.until(ids[ids.len() - 2], "it has begun", has_begun);
+        // Each takes some tens of milliseconds: the last ones are killed in any state.
+        let due = Instant::now() + Duration::from_micros(random.below(60_000));
+        while Instant::now() < due {
+            std::hint::spin_loop();
+        }
+        downloader.kill();
+    }
+    for &id in &ids {
+        downloader.done(id);
+    }
+    assert_eq!(downloader.names().len(), ids.len(), "{:?}", downloader.names());
+    for n in 0..KILLS {
+        let (file, sub) = (format!("f{n}"), format!("d{n}"));
+        assert_same(&downloader.read(&file), &bytes(n as u64, 10_000), &file);
+        assert!(tree(&downloader.path(&sub)) == tree(&dir.path().join(&sub)), "{sub}");
+    }
+    let (mut interrupted, mut late) = (0, 0);
+    for &id in &ids {
+        let words = downloader.words(id);
+        let count = |wanted: &str| words.iter().filter(|word| *word == wanted).count();
+        assert_eq!((count("done"), count("failed"), count("restarted")), (1, 0, 0), "{id}: {words:?}");
+        interrupted += u32::from(count("active") > 1);
+        late += u32::from(words.windows(2).any(|two| two == ["verifying", "active"]));
+    }
+    eprintln!("{interrupted} were interrupted, {late} of them when all was there");
     assert!(interrupted > 0, "{KILLS} kills interrupted nothing");
 }
 
