@@ -2,7 +2,7 @@
 
 use crate::files::{directory, share};
 use crate::harness::pair::{befriend, box_of, builder, builder_with};
-use crate::harness::{Downloader, MIB, Node, Random, assert_same, blake3, bytes, eventually};
+use crate::harness::{Downloader, MIB, Node, Random, assert_same, blake3, bytes, eventually, millis};
 use serde_json::json;
 use std::path::Path;
 
@@ -187,4 +187,58 @@ fn all_that_have_it_help() {
     assert!(sources.iter().all(|source| source["bytes"].as_u64() > Some(MIB as u64)), "{shown}");
     let told = downloader.node.ctl(&["queue", "show", &id.to_string()]).expect(0).stdout;
     eventually("each is told", || (told.matches("from ").count() == 3).then_some(()));
+}
+
+#[test]
+fn trust_that_is_withdrawn_midway_ends_it_and_what_came_is_kept_until_it_is_given_again() {
+    const SIZE: usize = 24 * MIB;
+    let dir = directory();
+    let content = bytes(5, SIZE);
+    std::fs::write(dir.path().join("f"), &content).unwrap();
+    for (how, kind, code) in
+        [("blocked", "refused", 5), ("removed", "not_found", 4), ("closed", "not_found", 4)]
+    {
+        let bob = box_of(builder_with("bob", &share("priv", dir.path(), "access = \"trusted\"")));
+        let alice = box_of(builder("alice"));
+        befriend(&alice, &bob);
+        let mut downloader = Downloader::on(alice);
+        let id = downloader.add_with("bob:priv/f", json!({"limit": 4 * MIB}));
+        let waiting = downloader.node.follow(&["queue", "wait", &id.to_string()]);
+        downloader.until(id, "some is there", |shown| shown["bytes"].as_u64() > Some(4 * MIB as u64));
+        let close = |from: &str, to: &str| {
+            bob.edit_config(&format!("access = {from}"), &format!("access = {to}"));
+            bob.ctl(&["rpc", "node.reload"]).expect(0);
+        };
+        match how {
+            "blocked" => drop(bob.tell("peers.block", &downloader.node.id())),
+            "removed" => drop(bob.tell("peers.remove", &downloader.node.id())),
+            _ => close("\"trusted\"", "[]"),
+        }
+        // It is told at once, and not when a peer that is away is looked after again.
+        let failed = downloader.failed(id, kind);
+        for event in downloader.events(id).iter().filter(|event| event["kind"] == "download.retry_wait") {
+            assert!(millis(&event["retry_at"]) - millis(&event["at"]) < 10_000, "{how}: {event}");
+        }
+        let ended = waiting.end().expect(code);
+        assert!(ended.stderr.contains("bob"), "{ended:?}");
+        let there = failed["bytes"].as_u64().unwrap();
+        assert!(there > 4 * MIB as u64 && there < SIZE as u64, "{how}: {failed}");
+        assert_eq!(downloader.names(), [format!(".netkit-{id}.part")], "{how}");
+        match how {
+            "closed" => close("[]", "\"trusted\""),
+            _ => {
+                bob.wait_peer(&downloader.node.id(), "it is seen", |_| true);
+                drop(bob.tell("peers.trust", &downloader.node.id()));
+            }
+        }
+        downloader.call("downloads.limit", json!({"id": id, "limit": 0})).unwrap();
+        downloader.node.ctl(&["queue", "retry", &id.to_string()]).expect(0);
+        let shown = downloader.done(id);
+        assert_same(&downloader.read("f"), &content, how);
+        assert!(!downloader.words(id).contains(&"restarted".to_owned()), "{how}");
+        let from_bob = shown["sources"][0]["bytes"].as_u64().unwrap();
+        assert!(from_bob <= SIZE as u64, "{how}: some was fetched twice: {shown}");
+        let mut turns = downloader.events(id).into_iter().filter(|event| event["kind"] == "download.active");
+        assert_eq!(turns.next_back().unwrap()["bytes"], there, "{how}: it goes on where it was");
+    }
 }

@@ -111,6 +111,8 @@ pub enum DialFailure {
     Another(PeerId),
     /// It is ourselves.
     Ourselves,
+    /// Whoever was meant is there, and does not want this box.
+    Blocked,
     /// It does not speak the protocol, or ended it.
     Protocol(String),
 }

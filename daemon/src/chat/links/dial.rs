@@ -50,6 +50,7 @@ pub(super) async fn reach(
             }
             Some(Ok((address, Ok(proven)))) => match greeted(links, proven).await {
                 Ok(greeted) => return Some(greeted), // the other attempts end with `trying`
+                Err(Parting::Blocked) => (address, DialFailure::Blocked),
                 Err(parting) => (address, DialFailure::Protocol(words(&parting))),
             },
             Some(Ok((address, Err(failure)))) => (address, failure),
@@ -111,7 +112,7 @@ fn words(parting: &Parting) -> String {
     match parting {
         Parting::Stopping => "it stops".into(),
         Parting::Superseded => "it keeps another connection".into(),
-        Parting::Blocked => "it does not want us".into(),
+        Parting::Blocked => "it does not want this box".into(),
         Parting::Busy => "it has too many connections".into(),
         Parting::Renewed => "it wants a new connection".into(),
         Parting::Protocol(reason) | Parting::Lost(reason) => reason.clone(),

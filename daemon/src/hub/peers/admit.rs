@@ -67,8 +67,7 @@ impl Peers {
         peer.row.rooms = up.hello.rooms;
         peer.row.seen = now;
         peer.is_at(up.address);
-        peer.trouble = None;
-        peer.is_missed = false;
+        (peer.trouble, peer.turns_away, peer.is_missed) = (None, false, false);
         peer.dialing.ended();
         peer.file_port = up.hello.file_port;
         self.arrived.push(up.peer);

@@ -187,7 +187,7 @@ impl Peers {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         (peer.row.trust, peer.is_kept) = (trust, true);
         self.is_trust_changed = true;
-        peer.trouble = None;
+        (peer.trouble, peer.turns_away) = (None, false);
         peer.dialing.hurry(instant);
         let parting = match &peer.link {
             Some(link) if trust == Trust::Blocked => Some((link.id, Parting::Blocked)),

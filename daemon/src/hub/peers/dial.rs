@@ -179,6 +179,7 @@ impl Peers {
             failures.iter().map(|(at, why)| format!("{at}: {}", in_words(why))).collect();
         told.extend(unresolved);
         let told = (!told.is_empty()).then(|| told.join("; "));
+        let turns_away = failures.iter().any(|(_, why)| *why == DialFailure::Blocked);
         match target {
             Target::Peer(id) => {
                 let Some(peer) = self.peers.get_mut(&id) else { return };
@@ -190,7 +191,8 @@ impl Peers {
                 peer.row.addresses.retain(|at| !is_gone(at));
                 peer.found.retain(|at| !is_gone(at));
                 if peer.link.is_none() {
-                    peer.trouble = told;
+                    (peer.trouble, peer.turns_away) = (told, turns_away);
+                    self.arrived.extend(turns_away.then_some(id));
                 }
             }
             Target::Host(name) => {
@@ -225,5 +227,6 @@ fn in_words(why: &DialFailure) -> String {
         DialFailure::Unreachable(why) | DialFailure::Protocol(why) => why.clone(),
         DialFailure::Another(id) => format!("another box is there, {id}"),
         DialFailure::Ourselves => "that is this box".to_owned(),
+        DialFailure::Blocked => "it does not want this box".to_owned(),
     }
 }

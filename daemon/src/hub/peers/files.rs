@@ -62,6 +62,10 @@ impl Peers {
             let failed = match &peer.link {
                 Some(_) => Failed::passing(Kind::Refused, format_args!("{label} serves no files"))
                     .hint("its files.listen says where it does"),
+                None if peer.turns_away => {
+                    Failed::new(Kind::Refused, format_args!("{label} does not want this box"))
+                        .hint("there, netkitctl peers trust lets it in again; then netkitctl queue retry")
+                }
                 None => {
                     let why = peer.trouble.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
                     away(format_args!("{label} is not there at present{why}"))
@@ -124,11 +128,13 @@ impl Peers {
         self.peers.get(&id).is_some_and(|peer| peer.link.is_some())
     }
 
-    /// A failure that came because the peer is away lasts until it is back.
+    /// A failure that came because the peer is away lasts until it is back. One that turns this box away is there: when it
+    /// is asked again, its file port says what holds.
     pub(in crate::hub) fn judged(&self, peer: Option<PeerId>, mut failed: Failed) -> Failed {
         let is_linked = |id| self.is_linked(id);
+        let turns_away = |id| self.peers.get(&id).is_some_and(|peer| peer.turns_away);
         let retry = match (peer, failed.retry) {
-            (Some(id), Retry::Later) if !is_linked(id) => Retry::Away,
+            (Some(id), Retry::Later) if !is_linked(id) && !turns_away(id) => Retry::Away,
             (Some(id), Retry::Away) if is_linked(id) => Retry::Back,
             (_, retry) => retry,
         };

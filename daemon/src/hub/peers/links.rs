@@ -228,6 +228,7 @@ impl Peers {
         }
         peer.link = None;
         peer.row.seen = now;
+        peer.turns_away = *parting == Parting::Blocked;
         // What was said and is not stored is said again; what is being stored here may be heard again: it is passed over.
         match parting {
             Parting::Blocked => {

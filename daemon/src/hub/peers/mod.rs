@@ -98,6 +98,8 @@ struct Peer {
     allowance: (f64, Instant),
     /// Why it could not be reached, or is not let in.
     trouble: Option<String>,
+    /// It is there, and said at last that it does not want this box.
+    turns_away: bool,
 }
 
 #[derive(Debug)]
@@ -146,7 +148,7 @@ pub(super) struct Peers {
     full: u64,
     /// Which files others are asked for, and who waits for those who have them.
     wanted_files: HashMap<BlockHash, Wanted>,
-    /// Who was linked since that was looked at last.
+    /// Who was linked, or turned this box away, since that was looked at last: it is there.
     pub arrived: Vec<PeerId>,
     /// What [`Peers::trust_view`] gives is another one.
     pub is_trust_changed: bool,
@@ -316,6 +318,7 @@ impl Peer {
             file_port: None,
             allowance: (f64::from(limits::STRANGER_BURST), instant),
             trouble: None,
+            turns_away: false,
         }
     }
 

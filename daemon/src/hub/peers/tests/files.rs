@@ -1,6 +1,7 @@
 //! Where files of peers are, and who is asked for more of them.
 
 use super::*;
+use crate::hub::links::DialFailure;
 use crate::hub::orders::{Failed, Retry, Way};
 use tokio::sync::mpsc;
 
@@ -60,6 +61,37 @@ fn the_way_to_files_is_that_of_the_link_and_who_has_none_is_away() {
     assert_eq!(test.peers.judged(Some(bob), away.clone()).retry, Retry::Away);
     hello_at(&mut test, 3, 9, "bob", Some(7891));
     assert_eq!(test.peers.judged(Some(bob), away).retry, Retry::Back);
+}
+
+#[test]
+fn who_turns_this_box_away_is_not_away() {
+    let mut test = Box5::new();
+    hello_at(&mut test, 1, 9, "bob", Some(7891));
+    let bob = test.peers.wanted(test.now, "bob").unwrap();
+    test.turn();
+    test.report(LinkReport::Down(1, Parting::Blocked));
+    let broken = || Failed::passing(Kind::Network, "broken");
+    assert_eq!(test.peers.judged(Some(bob), broken()).retry, Retry::Later, "its file port says why");
+    assert!(test.peers.way(bob).is_ok());
+    // Nobody answers any more; then it does, and says so again: what waits for it is tried.
+    for (failure, retry) in
+        [(DialFailure::Unreachable("x".into()), Retry::Away), (DialFailure::Blocked, Retry::Later)]
+    {
+        test.peers.arrived.clear();
+        test.pass(Duration::from_secs(60));
+        let (dial, ..) = test.dialled()[0].clone();
+        let failures = vec![(at(9), failure)];
+        test.report(LinkReport::DialFailed { dial, failures, unresolved: None });
+        assert_eq!(test.peers.judged(Some(bob), broken()).retry, retry);
+        assert_eq!(test.peers.arrived.contains(&bob), retry == Retry::Later);
+    }
+    // Where its file port is not known, its word is all there is.
+    test.peers.peers.get_mut(&bob).unwrap().file_port = None;
+    let refused = test.peers.way(bob).unwrap_err();
+    assert_eq!((refused.failure.kind, refused.retry), (Kind::Refused, Retry::Never));
+    hello_at(&mut test, 2, 9, "bob", None);
+    test.report(LinkReport::Down(2, Parting::Stopping));
+    assert_eq!(test.peers.way(bob).unwrap_err().retry, Retry::Away, "it let this box in since");
 }
 
 #[test]
