@@ -2,7 +2,9 @@
 
 use crate::files::{directory, share};
 use crate::harness::pair::{befriend, box_of, builder, builder_with};
-use crate::harness::{Downloader, MIB, Node, Random, assert_same, blake3, bytes, eventually, millis};
+use crate::harness::{
+    Downloader, MIB, Node, Random, Running, assert_same, blake3, bytes, command, eventually, millis,
+};
 use serde_json::json;
 use std::path::Path;
 
@@ -241,4 +243,37 @@ fn trust_that_is_withdrawn_midway_ends_it_and_what_came_is_kept_until_it_is_give
         let mut turns = downloader.events(id).into_iter().filter(|event| event["kind"] == "download.active");
         assert_eq!(turns.next_back().unwrap()["bytes"], there, "{how}: it goes on where it was");
     }
+}
+
+#[test]
+fn what_a_checksum_names_is_what_comes_of_a_peer_or_nothing() {
+    let dir = directory();
+    let (_bob, downloader) = bob_and_downloader(dir.path());
+    for (name, len) in [("small", 5), ("blocks", 3 * MIB + 5)] {
+        let (path, content) = (dir.path().join(name), bytes(len as u64, len));
+        std::fs::write(&path, &content).unwrap();
+        let mut sums = vec![format!("blake3:{}", blake3(&content))];
+        for kind in ["sha256", "md5"] {
+            let ended = Running::to_end(command(&format!("{kind}sum"), &[&path]), b"").expect(0);
+            sums.push(format!("{kind}:{}", ended.stdout.split(' ').next().unwrap()));
+        }
+        let source = format!("bob:pub/{name}");
+        for sum in sums {
+            let kind = sum.split(':').next().unwrap();
+            let (good, bad) = (format!("{name}.{kind}"), format!("{name}.{kind}.bad"));
+            let get = |sum: &str, output: &str| {
+                downloader.node.ctl(&["get", "--wait", "--json", "--checksum", sum, "-o", output, &source])
+            };
+            let shown = get(&sum, &good).expect(0).json().remove(0);
+            assert_eq!((&shown["verified"], &shown["checksum"]), (&json!(true), &json!(sum)), "{shown}");
+            assert_same(&downloader.read(&good), &content, &good);
+            let digit = if sum.ends_with('0') { '1' } else { '0' };
+            let ended = get(&format!("{}{digit}", &sum[..sum.len() - 1]), &bad).expect(7);
+            assert!(ended.stderr.contains("checksum") && ended.stdout.is_empty(), "{ended:?}");
+            assert!(!downloader.path(&bad).exists(), "{bad}: never under its final name");
+        }
+    }
+    let failed = downloader.node.events("download.failed");
+    assert_eq!(failed.len(), 6, "{failed:?}");
+    assert!(failed.iter().all(|event| event["error"]["kind"] == "checksum"), "{failed:?}");
 }
