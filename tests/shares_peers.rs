@@ -2,8 +2,9 @@
 
 use crate::files::{content, directory, share};
 use crate::harness::pair::{befriend, box_of, builder, builder_with};
-use crate::harness::{Node, eventually, http};
-use serde_json::Value;
+use crate::harness::{Node, eventually, http, millis};
+use serde_json::{Value, json};
+use std::time::SystemTime;
 
 fn listed(node: &Node, path: &str) -> Value {
     node.ctl(&["ls", path, "--json"]).expect(0).json().remove(0)
@@ -35,6 +36,12 @@ fn ls_shows_what_a_peer_shows() {
     assert_eq!(names(&listed(&bob, "alice:priv/sub")), [""; 0]);
     let shown = bob.ctl(&["ls", "alice:priv"]).expect(0).stdout;
     assert!(!shown.contains(['\u{1b}', '\u{202e}']) && shown.contains("2.0 KiB"), "{shown:?}");
+    let entries = listed(&bob, "alice:priv")["entries"].clone();
+    for (entry, name) in entries.as_array().unwrap().iter().zip(["sub", "\u{1b}[2J\u{202e}", "a b"]) {
+        let modified = dir.path().join(name).metadata().unwrap().modified().unwrap();
+        let modified = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
+        assert_eq!(millis(&entry["modified"]) as u128, modified, "{entry}");
+    }
     // A file is listed as itself, without being fetched.
     let file = listed(&bob, &format!("alice~{}:priv/a b", alice.id()));
     let here = listed(&alice, "priv/a b");
@@ -50,6 +57,11 @@ fn ls_shows_what_a_peer_shows() {
         listed(&alice, "priv")["entries"][2]["blake3"],
         listed(&bob, "alice:priv")["entries"][2]["blake3"]
     );
+    // Of a single file, too; of one that no directory lists what can be told.
+    for node_path in ["alice:pub/a b", "alice:priv/a b"] {
+        assert_eq!(listed(&bob, node_path)["entries"], json!([listed(&alice, "pub/a b")["entries"][0]]));
+    }
+    assert_eq!(listed(&bob, "alice:pub/a b")["entries"][0]["blake3"], crate::harness::blake3(&content(2048)));
     for path in
         ["alice:nope", "alice:others", "alice:priv/nope", "alice:priv/../x", "nobody:x", "alice:priv/a b/x"]
     {

@@ -46,9 +46,12 @@ async fn ask(engine: &Engine, way: &Way, path: &SafePath, is_linked: bool) -> Re
     let head = begin(&mut channel, way, Method::GET, &directory).await?;
     match head.status {
         StatusCode::OK => read(&mut channel, way).await,
-        // A file has no slash behind it, and a share is none.
+        // A file has no slash behind it, and a share is none. The directory that it is in says the most of it.
         StatusCode::NOT_FOUND if components.len() > 1 => {
             skip(&mut channel, way).await?;
+            if let Some(entry) = listed(&mut channel, way, &components).await? {
+                return Ok(Listing { entries: vec![entry], truncated: false });
+            }
             let head = begin(&mut channel, way, Method::HEAD, &target).await?;
             let name = path.file_name().unwrap_or_default();
             let date = head.headers.get(LAST_MODIFIED).and_then(|date| date.to_str().ok());
@@ -63,6 +66,22 @@ async fn ask(engine: &Engine, way: &Way, path: &SafePath, is_linked: bool) -> Re
         }
         status => Err(refused(way, status)),
     }
+}
+
+/// A file as the directory that it is in lists it; `None` where it is not in the listing, which holds so many at most.
+async fn listed(
+    channel: &mut Channel,
+    way: &Way,
+    components: &[String],
+) -> Result<Option<ListEntry>, Failed> {
+    let Some((name, above)) = components.split_last() else { return Ok(None) };
+    let head = begin(channel, way, Method::GET, &format!("/{}/", above.join("/"))).await?;
+    if head.status != StatusCode::OK {
+        skip(channel, way).await?;
+        return Ok(None);
+    }
+    let entries = read(channel, way).await?.entries;
+    Ok(entries.into_iter().find(|entry| entry.kind == EntryKind::File && entry.href == *name))
 }
 
 /// It is not linked, and not where it was last either.
