@@ -135,9 +135,10 @@ pub const STORE_ROOM_FREE: u64 = 1 << 30;
 pub const RETENTION_CHUNK: u64 = 2000;
 /// How often the age of the oldest event is looked at.
 pub const RETENTION_PERIOD: Duration = Duration::from_secs(60);
-/// Unverified lines may fill this share of the log (1/n), so that a flood never pushes out what peers proved.
+/// Unverified events, those that strangers cause, may fill this share of the log (1/n), so that a flood never pushes out
+/// what known peers said.
 pub const UNVERIFIED_SHARE: u64 = 2;
-/// Unverified lines go first only while they fill more than this share (1/n), so that a log full of other
+/// Unverified events go first only while they fill more than this share (1/n), so that a log full of other
 /// events still keeps a plain peer's newest lines.
 pub const UNVERIFIED_FLOOR: u64 = 10;
 /// What a stored event costs besides its JSON, for the log's size.
@@ -373,5 +374,10 @@ pub const STRANGERS: usize = 42;
 pub const STRANGER_RATE: u32 = 20;
 /// and at once.
 pub const STRANGER_BURST: u32 = 500;
+/// Events of the log that strangers may cause a second by coming or by claiming a name, all together,
+pub const NEWCOMERS_RATE: u32 = 1;
+/// and at once: a new key costs nothing, an event a sync of the disk; a LAN's boxes that all come for the first time are
+/// let in within minutes, since they call again.
+pub const NEWCOMERS_BURST: u32 = 100;
 /// Logs of peers of which it is remembered how far they are stored here: those heard of last.
 pub const STORED_MARKS: usize = 10_000;

@@ -1,5 +1,5 @@
-//! Keeps the log within its limits: by age, count and bytes. Unverified lines have a cap of their own and go
-//! first. Called by the writer inside its transactions; what is removed leaves a gap in the numbers, which is
+//! Keeps the log within its limits: by age, count and bytes. What strangers cause, unverified events, has a cap of its
+//! own and goes first. Called by the writer inside its transactions; what is removed leaves a gap in the numbers, which is
 //! how readers notice it.
 
 use super::log::{LogStats, size_of};
@@ -165,7 +165,9 @@ mod tests {
     use super::super::{log, schema};
     use super::*;
     use netkit_proto::chat::plain::Encoding;
-    use netkit_proto::rpc::event::Event;
+    use netkit_proto::ids::PeerId;
+    use netkit_proto::rpc::call::Trust;
+    use netkit_proto::rpc::event::{Event, PeerFacts};
 
     const WIDE: Retention = Retention { age: Duration::from_secs(1000), messages: 1000, size: 1 << 30 };
 
@@ -185,11 +187,18 @@ mod tests {
 
     /// A log with these lines (verified?, second), trimmed; the numbers that are kept.
     fn kept(lines: &[(bool, i64)], limit: Retention, now: i64) -> Vec<u64> {
+        let events: Vec<(Event, i64)> =
+            lines.iter().map(|&(verified, second)| (line(verified), second)).collect();
+        kept_of(&events, limit, now)
+    }
+
+    /// The same of other events.
+    fn kept_of(events: &[(Event, i64)], limit: Retention, now: i64) -> Vec<u64> {
         let dir = tempfile::tempdir().unwrap();
         let db = schema::open_writer(&dir.path().join("db")).unwrap();
         let mut log = log::Appender::new(&db, LogStats::default()).unwrap();
-        for &(verified, second) in lines {
-            log.append(Timestamp(second * 1000), &line(verified)).unwrap();
+        for (event, second) in events {
+            log.append(Timestamp(second * 1000), event).unwrap();
         }
         let mut stats = log.into_stats();
         let mut retainer = Retainer::default();
@@ -232,6 +241,36 @@ mod tests {
     fn unverified_lines_have_half_the_log_at_most() {
         let limit = Retention { messages: 10, ..WIDE };
         assert_eq!(kept(&[(false, 0); 15], limit, 0), [11, 12, 13, 14, 15]);
+    }
+
+    #[test]
+    fn unverified_lines_have_half_the_bytes_at_most() {
+        let one = size_of(&line(false).to_body());
+        let limit = Retention { size: 10 * one, ..WIDE };
+        assert_eq!(kept(&[(false, 0); 15], limit, 0), [11, 12, 13, 14, 15]);
+        let lines = [[(true, 0); 5], [(false, 0); 5], [(false, 0); 5]].concat();
+        assert_eq!(kept(&lines, limit, 0), [1, 2, 3, 4, 5, 11, 12, 13, 14, 15]);
+    }
+
+    #[test]
+    fn strangers_that_come_push_out_nothing_of_those_who_are_trusted() {
+        let (peer, id) = ("bob~aaaaaa".to_owned(), PeerId([1; 32]));
+        let facts = || PeerFacts { peer: peer.clone(), id };
+        let (address, reason) = ("10.0.0.9:1".parse().unwrap(), "it calls itself bob".to_owned());
+        let claim = Event::PeerRefused { peer: peer.clone(), id, address, reason };
+        let mut trusted = line(true);
+        if let Event::Received { trust, .. } = &mut trusted {
+            *trust = Some(Trust::Trusted);
+        }
+        let mut events = vec![(trusted, 0); 40];
+        for _ in 0..500 {
+            events.extend([(Event::PeerNew(facts()), 0), (claim.clone(), 0)]);
+        }
+        let limit = Retention { messages: 100, ..WIDE };
+        assert_eq!(kept_of(&events, limit, 0)[..40], (1..=40).collect::<Vec<u64>>());
+        // What somebody here decided is no stranger's doing.
+        let decided = [Event::PeerKnown(facts()), Event::PeerTrusted(facts()), Event::PeerBlocked(facts())];
+        assert!(decided.iter().all(|event| !event.is_unverified()));
     }
 
     #[test]

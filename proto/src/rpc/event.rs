@@ -260,13 +260,16 @@ impl Event {
         written.unwrap_or(r#"{"kind":"other"}"#).into() // copied: to shrink what was too large costs more
     }
 
-    /// Whether this is a message of a stranger, with or without proof of who sent it: the first to go when room is
-    /// needed.
+    /// Whether a stranger caused this, by a message, with or without proof of who sent it, or by coming: the first to go
+    /// when room is needed.
     #[must_use]
     pub fn is_unverified(&self) -> bool {
         matches!(
             self,
-            Event::Received { verified: false, .. } | Event::Received { trust: Some(Trust::New), .. }
+            Event::Received { verified: false, .. }
+                | Event::Received { trust: Some(Trust::New), .. }
+                | Event::PeerNew(_)
+                | Event::PeerRefused { .. }
         )
     }
 }

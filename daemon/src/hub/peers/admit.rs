@@ -31,9 +31,6 @@ impl Peers {
             host.dialing.ended();
             host.trouble = None;
         }
-        if !self.peers.contains_key(&up.peer) && !self.has_room() {
-            return self.close(up.link, Parting::Busy);
-        }
         let is_added = matches!(target, Some(Target::Host(_)));
         let admitted = self.admit(now, instant, &up, is_added);
         if let Err(why) = &admitted {
@@ -103,15 +100,18 @@ impl Peers {
             return Err(Parting::Blocked);
         }
         if let (Trust::New, false, Some(namesake)) = (known, is_added, self.namesake(up.peer, name)) {
-            self.refuse_namesake(now, instant, up, namesake);
-            return Err(Parting::Blocked);
+            return Err(self.refuse_namesake(now, instant, up, namesake));
         }
         let strangers = self
             .links
             .values()
             .filter(|id| self.peers.get(id).is_some_and(|p| p.row.trust == Trust::New))
             .count();
-        if known == Trust::New && !is_added && up.dial.is_none() && strangers >= limits::STRANGERS {
+        let is_stranger = known == Trust::New && !is_added && up.dial.is_none();
+        let is_new = self.peers.get(&up.peer).is_none_or(|peer| !peer.is_kept);
+        let may_come =
+            !is_stranger || strangers < limits::STRANGERS && (!is_new || self.newcomers.take(instant));
+        if !may_come || !self.has_room_for(up.peer) {
             return Err(Parting::Busy);
         }
         let me = self.me;
@@ -141,22 +141,26 @@ impl Peers {
         Ok(())
     }
 
-    /// A stranger calls itself as a peer that somebody here knows. Told once, not at each of its tries.
-    fn refuse_namesake(&mut self, now: Timestamp, instant: Instant, up: &Up, namesake: PeerId) {
+    /// A stranger calls itself as a peer that somebody here knows: what it is told. The log tells it once, not at each of
+    /// its tries.
+    fn refuse_namesake(&mut self, now: Timestamp, instant: Instant, up: &Up, namesake: PeerId) -> Parting {
         let (id, address) = (up.peer, up.address);
         let name = up.hello.name.clone();
         let label = self.label(namesake);
-        let entry = self.entry(id, &name, now, instant);
         let reason = format!(
             "it calls itself {name}, as {namesake} does, which is known here; if both are right: netkitctl peers trust \
              {id}, and name each as {name}~ID; if it took the other's place: netkitctl peers remove {namesake}"
         );
-        if entry.trouble.as_ref() == Some(&reason) {
-            return;
+        if self.peers.get(&id).is_some_and(|peer| peer.trouble.as_ref() == Some(&reason)) {
+            return Parting::Blocked;
         }
-        entry.trouble = Some(reason.clone());
+        if !self.newcomers.take(instant) || !self.has_room_for(id) {
+            return Parting::Busy;
+        }
+        self.entry(id, &name, now, instant).trouble = Some(reason.clone());
         tracing::warn!(%name, %id, known = %namesake, %address, "a stranger claims a known peer's name");
         self.note(vec![Op::Append(now, Event::PeerRefused { peer: label, id, address, reason })]);
+        Parting::Blocked
     }
 }
 

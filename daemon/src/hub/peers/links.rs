@@ -3,7 +3,7 @@
 
 use super::admit::Up;
 use super::fate::refused;
-use super::{Follow, Peer, Peers, Step, is_within};
+use super::{Follow, Peer, Peers, Step};
 use crate::hub::content::Sought;
 use crate::hub::links::{LinkId, LinkOrder, LinkReport, Parting, RefusalCode, Say, Sighting};
 use crate::limits;
@@ -59,7 +59,7 @@ impl Peers {
     pub(in crate::hub) fn on_sighting(&mut self, now: Timestamp, instant: Instant, sighting: Sighting) {
         match sighting {
             Sighting::Seen { peer: id, name, addresses } if id != self.me => {
-                if !self.peers.contains_key(&id) && !self.has_room() {
+                if !self.has_room_for(id) {
                     return;
                 }
                 let peer = self.entry(id, &name, now, instant);
@@ -98,9 +98,9 @@ impl Peers {
         self.peers.entry(id).or_insert_with(|| unreachable!("it was inserted"))
     }
 
-    /// Whether another stranger can be remembered; one that is of no use any more makes room.
-    pub(super) fn has_room(&mut self) -> bool {
-        if self.peers.len() < limits::PEERS {
+    /// Whether this peer is remembered, or can be; a stranger that is of no use any more makes room.
+    pub(super) fn has_room_for(&mut self, id: PeerId) -> bool {
+        if self.peers.contains_key(&id) || self.peers.len() < limits::PEERS {
             return true;
         }
         let is_useless =
@@ -138,7 +138,7 @@ impl Peers {
             if say.n <= *taken {
                 continue; // said again because our word did not reach it
             }
-            if trust == Trust::New && !is_within(&mut peer.allowance, instant) {
+            if trust == Trust::New && !peer.allowance.take(instant) {
                 is_flood = true;
                 break;
             }

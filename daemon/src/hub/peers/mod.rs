@@ -1,11 +1,12 @@
 //! The other netkit boxes: which there are, how far each is trusted, which link to it is kept, what waits for it and how
 //! far its own words are stored here. Plain state with plain methods that take the time as an argument. What they want
 //! committed they leave in `steps`, what the chat port is to do in `orders`; the hub takes both, and tells what was
-//! committed. `links` is what links tell, `admit` who may have one, `dial` when somebody is looked for, `post` what is
-//! sent, `fate` what becomes of what is given up, `ask` what people want, `follow` what a commit leads to, `view` what is
-//! shown, `files` where their files are.
+//! committed. `links` is what links tell, `admit` who may have one, `allowance` what strangers may cause, `dial` when
+//! somebody is looked for, `post` what is sent, `fate` what becomes of what is given up, `ask` what people want, `follow`
+//! what a commit leads to, `view` what is shown, `files` where their files are.
 
 mod admit;
+mod allowance;
 mod ask;
 mod dial;
 mod fate;
@@ -28,6 +29,7 @@ use super::links::{DialId, Introduction, LinkId, LinkOrder};
 use crate::config::{Accept, Config};
 use crate::limits;
 use crate::store::{HostRow, Letter, LoadedPeers, Op, PeerRow};
+use allowance::Allowance;
 use dial::{Dialing, Target};
 use files::Wanted;
 use netkit_proto::files::manifest::BlockHash;
@@ -94,8 +96,8 @@ struct Peer {
     is_missed: bool,
     /// Its file port, as its last hello said.
     file_port: Option<u16>,
-    /// Messages that a stranger may still say, and since when.
-    allowance: (f64, Instant),
+    /// Messages that it may still say while it is a stranger.
+    allowance: Allowance,
     /// Why it could not be reached, or is not let in.
     trouble: Option<String>,
     /// It is there, and said at last that it does not want this box.
@@ -146,6 +148,8 @@ pub(super) struct Peers {
     refused: u64,
     /// Messages not taken because too many waited.
     full: u64,
+    /// Events of the log that strangers may still cause by coming, all together.
+    newcomers: Allowance,
     /// Which files others are asked for, and who waits for those who have them.
     wanted_files: HashMap<BlockHash, Wanted>,
     /// Who was linked, or turned this box away, since that was looked at last: it is there.
@@ -191,6 +195,7 @@ impl Peers {
             counted: (0, 0),
             refused: 0,
             full: 0,
+            newcomers: Allowance::new(limits::NEWCOMERS_RATE, limits::NEWCOMERS_BURST, instant),
             wanted_files: HashMap::new(),
             arrived: Vec::new(),
             is_trust_changed: false,
@@ -316,7 +321,7 @@ impl Peer {
             dialing: Dialing::now(instant),
             is_missed: false,
             file_port: None,
-            allowance: (f64::from(limits::STRANGER_BURST), instant),
+            allowance: Allowance::new(limits::STRANGER_RATE, limits::STRANGER_BURST, instant),
             trouble: None,
             turns_away: false,
         }
@@ -336,17 +341,6 @@ impl Peer {
             addresses.truncate(limits::PEER_ADDRESSES);
         }
     }
-}
-
-/// Whether a stranger may say one more: so many a second, and some at once.
-fn is_within((left, since): &mut (f64, Instant), instant: Instant) -> bool {
-    let grown = instant.saturating_duration_since(*since).as_secs_f64() * f64::from(limits::STRANGER_RATE);
-    (*left, *since) = ((*left + grown).min(f64::from(limits::STRANGER_BURST)), instant);
-    let may = *left >= 1.0;
-    if may {
-        *left -= 1.0;
-    }
-    may
 }
 
 /// Whether messages of a peer that is trusted so far are taken.

@@ -72,7 +72,8 @@ super::plain_data! {
         events: u64,
         /// Their size in bytes.
         bytes: u64,
-        /// How many of them are lines without proof of who sent them.
+        /// How many of them strangers caused: lines without proof of who sent them, messages of boxes that nobody here
+        /// knows, and that such a box came.
         unverified: u64,
         /// Why nothing can be written at present; missing when all is well.
         #[serde(default, skip_serializing_if = "Option::is_none")]

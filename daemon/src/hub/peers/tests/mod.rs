@@ -4,6 +4,7 @@ mod fates;
 mod files;
 mod moved;
 mod outbox;
+mod strangers;
 mod talk;
 mod trust;
 
