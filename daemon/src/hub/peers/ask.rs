@@ -114,12 +114,12 @@ impl Peers {
 
     fn uncount(&mut self, peer: &Peer) {
         self.queued -= peer.letters.len();
-        self.queued_bytes -= peer.letters.iter().map(|letter| letter.text.len()).sum::<usize>();
+        self.queued_bytes -= peer.letters.bytes();
     }
 
     fn count_again(&mut self, peer: &Peer) {
         self.queued += peer.letters.len();
-        self.queued_bytes += peer.letters.iter().map(|letter| letter.text.len()).sum::<usize>();
+        self.queued_bytes += peer.letters.bytes();
     }
 
     pub(super) fn host_removed(&mut self, host: &str) {
@@ -142,7 +142,7 @@ impl Peers {
         peer.dialing = super::Dialing::now(instant);
         if let Some(newcomer) = self.take(id) {
             self.uncount(&newcomer);
-            peer.letters.extend(newcomer.letters);
+            peer.letters.append(newcomer.letters);
             peer.heard = peer.heard.max(newcomer.heard);
             peer.link = newcomer.link;
         }

@@ -54,7 +54,7 @@ impl Peers {
         let mut overdue = Vec::new();
         for (id, peer) in &self.peers {
             // From the last to the first, so that places stay what they are.
-            let late = (0..).zip(&peer.letters).filter(|(_, letter)| letter.expires <= now);
+            let late = (0..).zip(peer.letters.iter()).filter(|(_, letter)| letter.expires <= now);
             let late = late.map(|(at, _)| (*id, at));
             overdue.extend(late.collect::<Vec<_>>().into_iter().rev());
         }

@@ -188,7 +188,7 @@ impl Peers {
         kept.is_ready = true;
         let n = n.min(peer.heard); // it can't have what was never said
         let (mut messages, mut bytes) = (Vec::new(), 0);
-        while let Some(letter) = peer.letters.pop_front_if(|letter| letter.n <= n) {
+        while let Some(letter) = peer.letters.pop_up_to(n) {
             bytes += letter.text.len();
             messages.push(letter.message);
         }

@@ -2,8 +2,8 @@
 //! far its own words are stored here. Plain state with plain methods that take the time as an argument. What they want
 //! committed they leave in `steps`, what the chat port is to do in `orders`; the hub takes both, and tells what was
 //! committed. `links` is what links tell, `admit` who may have one, `allowance` what strangers may cause, `dial` when
-//! somebody is looked for, `post` what is sent, `fate` what becomes of what is given up, `ask` what people want, `follow`
-//! what a commit leads to, `view` what is shown, `files` where their files are.
+//! somebody is looked for, `post` what is sent, `letters` what waits for one, `fate` what becomes of what is given up,
+//! `ask` what people want, `follow` what a commit leads to, `view` what is shown, `files` where their files are.
 
 mod admit;
 mod allowance;
@@ -12,6 +12,7 @@ mod dial;
 mod fate;
 mod files;
 mod follow;
+mod letters;
 mod links;
 mod name;
 mod post;
@@ -32,6 +33,7 @@ use crate::store::{HostRow, Letter, LoadedPeers, Op, PeerRow};
 use allowance::Allowance;
 use dial::{Dialing, Target};
 use files::Wanted;
+use letters::Letters;
 use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::ids::{Epoch, PeerId};
 use netkit_proto::name::PeerName;
@@ -87,7 +89,7 @@ struct Peer {
     /// Where it announces itself.
     found: Vec<SocketAddr>,
     /// What it has not stored yet, in the order of their numbers.
-    letters: VecDeque<Letter>,
+    letters: Letters,
     /// The highest number that it may have heard.
     heard: u64,
     dialing: Dialing,
@@ -137,8 +139,9 @@ pub(super) struct Peers {
     dials: HashMap<DialId, Target>,
     last_dial: DialId,
     rooms: BTreeSet<PeerName>,
-    /// Letters that are being committed, and the bytes of their texts.
+    /// Letters that are being committed, and the bytes of their texts; in all, and for each peer.
     posting: (usize, usize),
+    posting_to: HashMap<PeerId, (usize, usize)>,
     /// Letters in all, and the bytes of their texts.
     queued: usize,
     queued_bytes: usize,
@@ -190,6 +193,7 @@ impl Peers {
             last_dial: 0,
             rooms,
             posting: (0, 0),
+            posting_to: HashMap::new(),
             queued: 0,
             queued_bytes: 0,
             counted: (0, 0),
@@ -316,7 +320,7 @@ impl Peer {
             is_kept: false,
             link: None,
             found: Vec::new(),
-            letters: VecDeque::new(),
+            letters: Letters::default(),
             heard: 0,
             dialing: Dialing::now(instant),
             is_missed: false,

@@ -14,6 +14,7 @@ use netkit_proto::rpc::call::Trust;
 use netkit_proto::rpc::code::{Error, Kind};
 use netkit_proto::rpc::event::{Event, PeerFacts};
 use netkit_proto::time::Timestamp;
+use std::collections::hash_map::Entry;
 
 /// What a message to all is marked with.
 const ALL: &str = "all";
@@ -22,8 +23,8 @@ const ALL: &str = "all";
 #[derive(Debug)]
 pub(in crate::hub) struct Posting {
     letter: Letter,
-    /// How many it goes to.
-    count: usize,
+    /// The peers that it goes to.
+    peers: Vec<PeerId>,
     /// Whom its sender is told that it goes to.
     to: Vec<String>,
     pub(super) reply: Reply<Queued>,
@@ -53,12 +54,11 @@ impl Peers {
                     bye: false,
                     expires: letter.expires,
                 };
-                let count = to.len();
-                self.posting.0 += count;
-                self.posting.1 += count * letter.text.len();
+                self.now_posting(&to, letter.text.len());
+                let peers = to.clone();
                 let mut ops = self.make_known(now, &to);
                 ops.push(Op::Post { event, to, letter: letter.clone(), key });
-                let follow = Follow::Posted(Posting { letter, count, to: named, reply });
+                let follow = Follow::Posted(Posting { letter, peers, to: named, reply });
                 self.steps.push(Step { ops, follow, is_asked: true });
             }
         }
@@ -80,13 +80,14 @@ impl Peers {
                 return Err(Error::new(Kind::Refused, format_args!("{label} is blocked here"))
                     .hint(format_args!("netkitctl peers trust {label}")));
             }
-            if peer.letters.len() >= limits::LETTERS_PER_PEER {
-                let (label, count) = (self.label(*id), limits::LETTERS_PER_PEER);
-                return Err(Error::new(
-                    Kind::Busy,
-                    format_args!("{count} messages wait for {label} already"),
-                )
-                .hint(format_args!("netkitctl peers show {label} tells why it is not reached")));
+            let (letters, bytes) = self.posting_to.get(id).copied().unwrap_or_default();
+            let (letters, bytes) = (letters + peer.letters.len(), bytes + peer.letters.bytes());
+            if letters >= limits::LETTERS_PER_PEER || bytes + send.text.len() > limits::LETTERS_BYTES_PER_PEER
+            {
+                let label = self.label(*id);
+                let why = format!("{letters} messages of {bytes} bytes wait for {label} already");
+                let hint = format!("netkitctl peers show {label} tells why it is not reached");
+                return Err(Error::new(Kind::Busy, why).hint(hint));
             }
         }
         let (letters, bytes) = (self.queued + self.posting.0, self.queued_bytes + self.posting.1);
@@ -173,17 +174,37 @@ impl Peers {
         }
     }
 
+    /// A message of so many bytes is being committed for these.
+    fn now_posting(&mut self, to: &[PeerId], bytes: usize) {
+        self.posting.0 += to.len();
+        self.posting.1 += to.len() * bytes;
+        for &id in to {
+            let (letters, of_bytes) = self.posting_to.entry(id).or_default();
+            (*letters, *of_bytes) = (*letters + 1, *of_bytes + bytes);
+        }
+    }
+
     /// A message is not being committed any more.
     pub(super) fn no_longer_posting(&mut self, posting: &Posting) {
-        self.posting.0 -= posting.count;
-        self.posting.1 -= posting.count * posting.letter.text.len();
+        let bytes = posting.letter.text.len();
+        self.posting.0 -= posting.peers.len();
+        self.posting.1 -= posting.peers.len() * bytes;
+        for &id in &posting.peers {
+            if let Entry::Occupied(mut entry) = self.posting_to.entry(id) {
+                let (letters, of_bytes) = entry.get_mut();
+                (*letters, *of_bytes) = (*letters - 1, *of_bytes - bytes);
+                if *letters == 0 {
+                    entry.remove();
+                }
+            }
+        }
     }
 
     pub(super) fn keep_letter(&mut self, id: PeerId, letter: Letter) {
         if let Some(peer) = self.peers.get_mut(&id) {
             self.queued += 1;
             self.queued_bytes += letter.text.len();
-            peer.letters.push_back(letter);
+            peer.letters.push(letter);
         }
     }
 

@@ -75,10 +75,69 @@ fn what_is_being_committed_counts() {
 }
 
 #[test]
-fn so_many_bytes_wait_in_all() {
+fn so_many_bytes_wait_for_a_peer_and_others_have_room() {
+    let mut me = Box5::away(3);
+    let text = "x".repeat(netkit_proto::limits::TEXT);
+    let share = limits::LETTERS_BYTES_PER_PEER / text.len();
+    let (error, taken) = me.fill(to("p0"), &text);
+    assert_eq!((error.kind(), taken), (Kind::Busy, share), "{error}");
+    assert!(error.to_string().contains("p0"), "{error}");
+    // Others have room: who is away as much, and who is there.
+    assert_eq!(me.fill(to("p1"), &text).1, share);
+    me.up(9, 102, "p2");
+    me.report(LinkReport::Stored(9, 0));
+    me.send("p2", &text).unwrap();
+    assert_eq!(me.said(9), [text.as_str()]);
+    // What is stored makes room, and what expires.
+    let first = me.peers.peers[&id(100)].letters[0].n;
+    me.up(8, 100, "p0");
+    me.report(LinkReport::Stored(8, 0));
+    me.report(LinkReport::Stored(8, first));
+    assert_eq!(me.fill(to("p0"), &text).1, 1);
+    me.pass(limits::EXPIRE_DEFAULT);
+    assert_eq!((me.peers.queued, me.peers.queued_bytes), (0, 0));
+    assert_eq!(me.fill(to("p0"), &text).1, share);
+}
+
+#[test]
+fn what_is_being_committed_for_a_peer_counts_as_its_own() {
     let mut me = Box5::away(2);
     let text = "x".repeat(netkit_proto::limits::TEXT);
-    let (error, taken) = me.fill(to("p0"), &text);
-    assert_eq!((error.kind(), taken), (Kind::Busy, limits::LETTERS_BYTES / text.len()), "{error}");
-    assert_eq!(me.fill(to("p1"), &text).1, 0, "that is for all of them");
+    let share = limits::LETTERS_BYTES_PER_PEER / text.len();
+    let mut asked: Vec<Answered> = (0..share + 3).map(|_| me.ask(to("p0")(), &text, None)).collect();
+    me.ask(to("p1")(), &text, None);
+    assert_eq!(me.peers.posting.0, share + 1);
+    me.turn();
+    let taken = asked.iter_mut().filter_map(|answer| answer.try_recv().unwrap().ok()).count();
+    assert_eq!((taken, me.peers.queued), (share, share + 1));
+    assert!(me.peers.posting_to.is_empty());
+    // In number, too; and what could not be committed makes room again.
+    let mut me = Box5::away(1);
+    let mut asked: Vec<Answered> =
+        (0..limits::LETTERS_PER_PEER + 3).map(|_| me.ask(to("p0")(), "x", None)).collect();
+    assert_eq!(me.peers.posting.0, limits::LETTERS_PER_PEER);
+    for step in std::mem::take(&mut me.peers.steps) {
+        me.peers.on_failed(me.instant, step.follow, &Error::new(Kind::NoSpace, "full"));
+    }
+    let failed = |answer: &mut Answered| answer.try_recv().unwrap().unwrap_err().kind() == Kind::NoSpace;
+    assert_eq!(
+        asked.iter_mut().filter_map(|answer| failed(answer).then_some(())).count(),
+        limits::LETTERS_PER_PEER
+    );
+    assert!(me.peers.posting_to.is_empty());
+    me.send("p0", "x").unwrap();
+}
+
+#[test]
+fn so_many_bytes_wait_in_all() {
+    let text = "x".repeat(netkit_proto::limits::TEXT);
+    let share = limits::LETTERS_BYTES_PER_PEER / text.len();
+    let shares = limits::LETTERS_BYTES / limits::LETTERS_BYTES_PER_PEER;
+    let mut me = Box5::away(shares as u8 + 1);
+    for n in 0..shares {
+        assert_eq!(me.fill(to(&format!("p{n}")), &text).1, share);
+    }
+    let (error, taken) = me.fill(to(&format!("p{shares}")), &text);
+    assert_eq!((error.kind(), taken), (Kind::Busy, 0), "that is for all of them: {error}");
+    assert_eq!(me.peers.queued_bytes, limits::LETTERS_BYTES);
 }
