@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+use tokio::time::Instant;
 
 /// See the module.
 #[derive(Debug)]
@@ -40,14 +41,11 @@ impl Agenda {
 
     /// What somebody who was so fast before is to do.
     pub(super) fn next(&self, rate: f64) -> Next {
-        if self.is_over() {
+        if self.is_done() {
             return Next::Nothing;
         }
-        match self.plan().offer(rate) {
-            Some(offer) => Next::Ask(offer),
-            None if self.is_checked => Next::Wait,
-            None => Next::Nothing,
-        }
+        let offer = self.plan().offer(rate, Instant::now());
+        offer.map_or(Next::Wait, Next::Ask)
     }
 
     /// Ends when there may be something else to do than before this call.

@@ -144,7 +144,9 @@ impl<S: Source> Connection<S> {
                 limited |= limit.ready().await;
             }
             pace.on_held(last.elapsed(), limited);
+            self.agenda.plan().waits(run, Some(Instant::now()));
             let piece = tokio::time::timeout_at(pace.deadline(), opened.body.next()).await;
+            self.agenda.plan().waits(run, None);
             let Some(mut bytes) = piece.map_err(|_| stalled(&self.whom))?? else {
                 let mut plan = self.agenda.plan();
                 if plan.end(run) {

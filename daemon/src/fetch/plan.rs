@@ -1,13 +1,15 @@
 //! Which bytes are still to be asked for, and who asks for which: connections take runs of bytes, and one that has
 //! nothing left takes over the end of the run that would last longest, as much of it as it is faster, once its source
 //! agreed to send that: until then whoever works on the run goes on with all of it. What a far slower one would still
-//! need long for is taken over whole. A block that was wrong comes from one source from its first byte to its last, however
-//! often it changes hands: so it is known whose it is. Does no input or output; speeds are told.
+//! need long for is taken over whole, and so is that for which nothing comes. A block that was wrong comes from one source from its first byte to its last, however
+//! often it changes hands: so it is known whose it is. Does no input or output; speeds and times are told.
 
 use crate::limits;
 use netkit_proto::files::manifest::BLOCK;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Names a run that a connection works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,10 +35,14 @@ enum Offered {
 struct Run {
     /// What is left.
     range: Range<u64>,
-    /// Somebody asks for its end.
-    is_offered: bool,
+    /// Since when somebody asks for its end.
+    offered: Option<Instant>,
     /// Bytes a second that come for it; 0: not known yet.
     rate: f64,
+    /// Since when its source is waited for; `None` while it is not the source that holds it up.
+    waiting: Option<Instant>,
+    /// How long it may bring nothing before somebody takes it over.
+    patience: Duration,
     /// Where it begins again with whoever gets it next, if it is a block that one source is to give alone.
     alone: Option<u64>,
 }
@@ -51,28 +57,42 @@ impl Run {
         self.range.end - self.range.start
     }
 
-    /// Seconds that it would take.
-    fn lasts(&self) -> f64 {
-        if self.rate > 0.0 { self.left() as f64 / self.rate } else { 0.0 }
+    /// How long nothing has come for it.
+    fn silence(&self, now: Instant) -> Duration {
+        self.waiting.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
-    /// What somebody who is so fast takes over of it.
-    fn share(&self, rate: f64) -> Share {
+    /// Seconds that it would take: the longer nothing comes, the more.
+    fn lasts(&self, now: Instant) -> f64 {
+        let moving = if self.rate > 0.0 { self.left() as f64 / self.rate } else { 0.0 };
+        moving + self.silence(now).as_secs_f64()
+    }
+
+    /// Whether somebody asks for its end, and may be answered yet.
+    fn is_offered(&self, now: Instant) -> bool {
+        self.offered.is_some_and(|since| now.saturating_duration_since(since) < limits::FETCH_SILENT)
+    }
+
+    /// What somebody who is so fast takes over of it, if anything.
+    fn share(&self, rate: f64, now: Instant) -> Option<Share> {
+        if self.silence(now) >= self.patience {
+            return Some(Share::All);
+        }
         let left = self.left();
         let (theirs, ours) = match (self.rate > 0.0, rate > 0.0) {
             (true, true) => (self.rate, rate),
             _ => (1.0, 1.0),
         };
-        let is_urgent = self.lasts() >= limits::FETCH_URGENT.as_secs_f64();
+        let is_urgent = self.lasts(now) >= limits::FETCH_URGENT.as_secs_f64();
         if left < 2 * limits::FETCH_SHARED && !is_urgent {
-            return Share::Nothing;
+            return None;
         }
         let kept = (left as f64 * theirs / (theirs + ours)) as u64;
         let middle = (self.range.start + kept).next_multiple_of(BLOCK);
         if middle < self.range.end {
-            return Share::From(middle);
+            return Some(Share::From(middle));
         }
-        if is_urgent && ours >= limits::FETCH_FAR_FASTER * theirs { Share::All } else { Share::Nothing }
+        (is_urgent && ours >= limits::FETCH_FAR_FASTER * theirs).then_some(Share::All)
     }
 }
 
@@ -82,7 +102,6 @@ enum Share {
     From(u64),
     /// All that is left.
     All,
-    Nothing,
 }
 
 /// See the module.
@@ -134,36 +153,53 @@ impl Plan {
     fn begin(&mut self, range: Range<u64>, alone: bool) -> RunId {
         self.last += 1;
         let alone = alone.then_some(range.start);
-        self.runs.insert(RunId(self.last), Run { range, is_offered: false, rate: 0.0, alone });
+        let (rate, patience) = (0.0, limits::FETCH_SILENT);
+        self.runs
+            .insert(RunId(self.last), Run { range, offered: None, rate, waiting: None, patience, alone });
         RunId(self.last)
     }
 
     /// What a connection that has nothing to do, and was so fast before, may ask for; `None` where there is not enough
     /// left to share. To be accepted or declined.
-    pub(super) fn offer(&mut self, rate: f64) -> Option<Offer> {
+    pub(super) fn offer(&mut self, rate: f64, now: Instant) -> Option<Offer> {
         if let Some((run, range)) = self.next_free() {
+            self.waits(run, Some(now));
             return Some(Offer { range, run: Offered::Own(run) });
         }
         if self.open_ended {
             return None;
         }
-        let whole = self.runs.iter_mut().filter(|(_, run)| !run.is_offered);
-        let longest = |(_, one): &(&RunId, &mut Run), (_, other): &(&RunId, &mut Run)| {
-            one.lasts().total_cmp(&other.lasts()).then(one.left().cmp(&other.left()))
-        };
-        let (&id, run) = whole.max_by(longest)?;
-        match run.share(rate) {
-            Share::Nothing => None,
-            Share::From(middle) => {
-                run.is_offered = true;
+        let whole = self.runs.iter().filter(|(_, run)| !run.is_offered(now));
+        let shares =
+            whole.filter_map(|(id, run)| Some((*id, run.share(rate, now)?, run.lasts(now), run.left())));
+        let longest = shares.max_by(|one, other| one.2.total_cmp(&other.2).then(one.3.cmp(&other.3)));
+        match longest? {
+            (id, Share::From(middle), ..) => {
+                let run = self.runs.get_mut(&id)?;
+                run.offered = Some(now);
                 Some(Offer { range: middle..run.range.end, run: Offered::EndOf(id) })
             }
-            Share::All => {
-                let run = self.runs.remove(&id)?;
-                let alone = run.alone.is_some();
-                let range = run.rest();
-                Some(Offer { range: range.clone(), run: Offered::Own(self.begin(range, alone)) })
-            }
+            (id, Share::All, ..) => self.take_over(id, now),
+        }
+    }
+
+    /// All of a run is somebody else's now.
+    fn take_over(&mut self, id: RunId, now: Instant) -> Option<Offer> {
+        let run = self.runs.remove(&id)?;
+        // Else those that all need longer would take it from each other for ever.
+        let patience = run.patience * 2;
+        let alone = run.alone.is_some();
+        let range = run.rest();
+        let id = self.begin(range.clone(), alone);
+        self.runs.get_mut(&id)?.patience = patience;
+        self.waits(id, Some(now));
+        Some(Offer { range, run: Offered::Own(id) })
+    }
+
+    /// Since when the source of a run is waited for; `None`: it is not any more.
+    pub(super) fn waits(&mut self, run: RunId, since: Option<Instant>) {
+        if let Some(run) = self.runs.get_mut(&run) {
+            run.waiting = since;
         }
     }
 
@@ -174,18 +210,22 @@ impl Plan {
         }
     }
 
-    /// The source sends what was offered; `None` where it is too late: the other connection has come as far.
+    /// The source sends what was offered; `None` where it is too late: another connection has come as far, or took it.
     pub(super) fn accept(&mut self, offer: Offer) -> Option<RunId> {
         match offer.run {
-            Offered::Own(run) => Some(run),
+            Offered::Own(id) => {
+                self.runs.get_mut(&id)?.waiting = None;
+                Some(id)
+            }
             Offered::EndOf(id) => {
                 let run = self.runs.get_mut(&id)?;
-                run.is_offered = false;
-                if run.range.start >= offer.range.start {
+                run.offered = None;
+                let end = run.range.end;
+                if !(run.range.start + 1..end).contains(&offer.range.start) {
                     return None;
                 }
                 run.range.end = offer.range.start;
-                Some(self.begin(offer.range, false))
+                Some(self.begin(offer.range.start..end, false))
             }
         }
     }
@@ -196,7 +236,7 @@ impl Plan {
             Offered::Own(run) => self.give_back(run),
             Offered::EndOf(id) => {
                 if let Some(run) = self.runs.get_mut(&id) {
-                    run.is_offered = false;
+                    run.offered = None;
                 }
             }
         }

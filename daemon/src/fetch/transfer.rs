@@ -160,6 +160,10 @@ impl Task {
         // Until then somebody may answer who has the file, too.
         let (mut is_alone, mut patience) = (false, None::<Instant>);
         loop {
+            if crew.agenda.is_done() {
+                crew.dismiss().await; // those that were taken over, and wait for sources that send nothing
+                return Ok(failure);
+            }
             let root = helpers.values.lock().root();
             if let (Some(root), true) = (root, is_alone) {
                 self.report(Report::Seek(self.start.id, root, sought.clone())).await;

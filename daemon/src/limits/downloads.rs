@@ -65,6 +65,9 @@ pub const FETCH_PIECES: usize = 8;
 pub const FETCH_SHARED: u64 = 4 << 20;
 /// Or while it would take so long still: then each block counts.
 pub const FETCH_URGENT: Duration = Duration::from_millis(200);
+/// How long nothing comes of a run before somebody who has nothing to do takes it over: far longer than a question and its
+/// answer take on a LAN, and what people notice at the end of a download.
+pub const FETCH_SILENT: Duration = Duration::from_secs(1);
 /// How much faster somebody is who takes over all of a run: less is not worth that both ask for the same again.
 pub const FETCH_FAR_FASTER: f64 = 4.0;
 /// How long bytes are counted for a connection's speed: long enough to see past the bursts of a socket.

@@ -5,6 +5,7 @@ use super::server::{Answer, Request, Step, honest, status};
 use super::*;
 use netkit_proto::files::manifest::BLOCK;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Notify;
 
 fn way(server: &Server, label: &str) -> Way {
     Way { id: server.id, label: label.into(), addresses: vec![server.address] }
@@ -142,4 +143,51 @@ async fn a_helper_that_has_it_no_more_is_no_failure() {
     rig.helpers = vec![way(&carol, "carol")];
     assert!(rig.fetched(&bob).await == content);
     assert!(asked.load(Ordering::Relaxed) <= 1);
+}
+
+/// How long a test may take in which somebody hangs: far less than that would be waited for.
+const SOON: Duration = limits::FETCH_STALLED.checked_div(3).unwrap();
+
+#[tokio::test]
+async fn who_hangs_near_the_end_is_not_waited_for() {
+    let content = sample(12 * BLOCK);
+    let until = || Arc::new(Notify::new());
+    for after in [Some(2 * BLOCK as usize), Some(0), None] {
+        let [main, other] = [content.clone(), content.clone()];
+        let (asked, helped) = (until(), until());
+        let (is_asked, is_helped) = (Arc::clone(&asked), Arc::clone(&helped));
+        // It sends the last half only when the helper is at work, so that both have something to do.
+        let bob = Server::start(behaves(move |request| {
+            let mut answer = honest(request, &main);
+            if !request.is_manifest() && request.range.is_none() {
+                let (first, rest) = main.split_at(4 * BLOCK as usize);
+                let wait = Step::Wait(Arc::clone(&is_asked));
+                answer.steps = vec![Step::Send(first.to_vec()), wait, Step::Send(rest.to_vec())];
+            }
+            answer
+        }))
+        .await;
+        let carol = Server::start(behaves(move |request| {
+            let Answer { head, steps } = helps(request, &other);
+            is_helped.notify_one();
+            let Some(after) = after else {
+                return Answer { head: String::new(), steps: vec![Step::Stall] };
+            };
+            let Some(Step::Send(bytes)) = steps.into_iter().next() else { panic!("it sends") };
+            let first = bytes[..after.min(bytes.len())].to_vec();
+            Answer { head, steps: vec![Step::Send(first), Step::Stall] }
+        }))
+        .await;
+        let mut rig = Rig::with("connections = 1");
+        rig.helpers = vec![way(&carol, "carol")];
+        let go_on = async {
+            helped.notified().await;
+            asked.notify_one();
+        };
+        let both = async { tokio::join!(rig.fetched(&bob), go_on) };
+        let (fetched, ()) = tokio::time::timeout(SOON, both)
+            .await
+            .unwrap_or_else(|_| panic!("it waits for carol: {after:?}"));
+        assert!(fetched == content);
+    }
 }
