@@ -32,19 +32,31 @@ async fn a_directory_and_a_file_are_listed_as_they_are() {
     let (answer, asked) = listed(behaves(move |_| bytes(json.clone(), "\"1\"")), "s/a b").await;
     assert_eq!((answer.unwrap(), asked), (listing, vec!["/s/a%20b/".to_owned()]));
 
-    let is_file = |path: &str| path == "/s/f";
-    let behaviour = behaves(move |request| {
-        if !is_file(&request.path) {
-            return status("404 Not Found");
-        }
-        let head =
-            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nlast-modified: Thu, 01 Jan 1970 00:00:01 GMT\r\n\r\n";
-        Answer { head: head.into(), steps: Vec::new() }
-    });
-    let (answer, asked) = listed(behaviour, "s/f").await;
-    let entry = ListEntry::new(b"f", EntryKind::File, Some(5), Some(netkit_proto::time::Timestamp(1000)));
-    assert_eq!(answer.unwrap(), Listing { entries: vec![entry], truncated: false });
-    assert_eq!(asked, ["/s/f/", "/s/f"]);
+    // What a file hashes to stands in the directory that it is in; where that does not list it, the file tells the rest.
+    let entry =
+        |name: &[u8], kind| ListEntry::new(name, kind, Some(5), Some(netkit_proto::time::Timestamp(1000)));
+    let hashed = ListEntry { blake3: Some("ab".repeat(32)), ..entry(b"f", EntryKind::File) };
+    let of = |entries: Vec<ListEntry>| Listing { entries, truncated: false };
+    let others = vec![entry(b"f", EntryKind::Dir), entry(b"f2", EntryKind::File)];
+    for (above, told) in [
+        (Some(of([others.clone(), vec![hashed.clone()]].concat())), hashed),
+        (Some(of(others)), entry(b"f", EntryKind::File)),
+        (None, entry(b"f", EntryKind::File)),
+    ] {
+        let is_told = told.blake3.is_some();
+        let behaviour = behaves(move |request| match (request.path.as_str(), &above) {
+            ("/s/", Some(above)) => bytes(above.to_json().into_bytes(), "\"1\""),
+            ("/s/f", _) => {
+                let date = "last-modified: Thu, 01 Jan 1970 00:00:01 GMT";
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n{date}\r\n\r\n");
+                Answer { head, steps: Vec::new() }
+            }
+            _ => status("404 Not Found"),
+        });
+        let (answer, asked) = listed(behaviour, "s/f").await;
+        assert_eq!(answer.unwrap(), of(vec![told]));
+        assert_eq!(asked, if is_told { &["/s/f/", "/s/"][..] } else { &["/s/f/", "/s/", "/s/f"] });
+    }
 }
 
 #[tokio::test]
