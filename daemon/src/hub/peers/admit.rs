@@ -28,7 +28,7 @@ impl Peers {
         if let Some(Target::Host(host)) = &target
             && let Some(host) = self.hosts.get_mut(host)
         {
-            host.dialing.ended();
+            host.dialing.ended(instant);
             host.trouble = None;
         }
         let is_added = matches!(target, Some(Target::Host(_)));
@@ -65,7 +65,7 @@ impl Peers {
         peer.row.seen = now;
         peer.is_at(up.address);
         (peer.trouble, peer.turns_away, peer.is_missed) = (None, false, false);
-        peer.dialing.ended();
+        peer.dialing.ended(instant);
         peer.file_port = up.hello.file_port;
         self.arrived.push(up.peer);
         ops.push(Op::PeerSeen(Box::new(peer.row.clone())));

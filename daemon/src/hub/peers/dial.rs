@@ -54,8 +54,9 @@ impl Dialing {
         self.due = instant + self.pause.mul_f64(0.75 + 0.5 * jitter as f64 / 1000.0);
     }
 
-    pub(super) fn ended(&mut self) {
-        (self.attempt, self.pause) = (None, Duration::ZERO);
+    /// It was found. Should it be lost, it is due after those who are due already.
+    pub(super) fn ended(&mut self, instant: Instant) {
+        *self = Dialing::now(instant);
     }
 }
 
@@ -105,55 +106,65 @@ impl Peer {
 }
 
 impl Peers {
-    /// Strangers that were there last, before this netkitd started, are missed.
-    pub(super) fn miss_strangers(&mut self) {
+    /// Strangers that were there last, before this netkitd started, are missed: they are looked for after those who are known.
+    pub(super) fn miss_strangers(&mut self, instant: Instant) {
         let strangers = self.peers.values_mut().filter(|peer| peer.row.trust == Trust::New);
         let mut strangers: Vec<&mut Peer> = strangers.collect();
         strangers.sort_by_key(|peer| std::cmp::Reverse(peer.row.seen));
-        strangers.into_iter().take(limits::STRANGERS).for_each(|peer| peer.is_missed = true);
+        for stranger in strangers.into_iter().take(limits::STRANGERS) {
+            stranger.is_missed = true;
+            stranger.dialing = Dialing::now(instant + Duration::from_millis(1));
+        }
     }
 
-    /// Looks for whom is due, a few at a time.
+    /// Looks for whom is due, a few at a time; first for whom has been so the longest, peers and hosts alike.
     pub(super) fn dial(&mut self, instant: Instant) {
-        let mut room = limits::DIALS.saturating_sub(self.dials.len());
-        let due: Vec<(PeerId, Vec<SocketAddr>)> = (self.peers.values())
-            .filter(|peer| peer.is_wanted() && peer.dialing.is_due(instant))
-            .map(|peer| (peer.row.id, peer.sought_at(instant)))
-            .filter(|(_, addresses)| !addresses.is_empty())
-            .take(room)
-            .collect();
-        for (id, addresses) in due {
-            let dial = self.next_dial(Target::Peer(id));
-            let Some(peer) = self.peers.get_mut(&id) else { continue };
-            peer.dialing.attempt = Some(dial);
-            peer.is_missed = false;
-            room -= 1;
-            self.orders.push_back(LinkOrder::Dial { dial, peer: Some(id), host: None, addresses });
+        let room = limits::DIALS.saturating_sub(self.dials.len());
+        if room == 0 {
+            return;
         }
-        let is_there = |host: &Host| {
-            let peer = host.row.peer.and_then(|id| self.peers.get(&id));
-            peer.is_some_and(|peer| peer.link.is_some() || peer.row.trust == Trust::Blocked)
-        };
-        let due: Vec<String> = (self.hosts.values())
-            .filter(|host| {
-                (host.configured || host.row.added) && host.dialing.is_due(instant) && !is_there(host)
-            })
-            .map(|host| host.row.host.clone())
-            .take(room)
+        let peers = self.peers.values().filter(|peer| {
+            peer.is_wanted() && peer.dialing.is_due(instant) && !peer.sought_at(instant).is_empty()
+        });
+        let hosts = self.hosts.values().filter(|host| {
+            (host.configured || host.row.added) && host.dialing.is_due(instant) && !self.is_there(host)
+        });
+        let mut due: Vec<(Instant, Target)> = peers
+            .map(|peer| (peer.dialing.due, Target::Peer(peer.row.id)))
+            .chain(hosts.map(|host| (host.dialing.due, Target::Host(host.row.host.clone()))))
             .collect();
-        for name in due {
-            let dial = self.next_dial(Target::Host(name.clone()));
-            let Some(host) = self.hosts.get_mut(&name) else { continue };
-            host.dialing.attempt = Some(dial);
-            let (peer, host) = (host.row.peer, super::name::host_and_port(&name));
-            self.orders.push_back(LinkOrder::Dial { dial, peer, host, addresses: Vec::new() });
+        due.sort_by_key(|(since, _)| *since);
+        for (_, target) in due.into_iter().take(room) {
+            self.look_for(instant, target);
         }
     }
 
-    fn next_dial(&mut self, target: Target) -> DialId {
+    /// Whoever is at a host is linked, or not wanted.
+    fn is_there(&self, host: &Host) -> bool {
+        let peer = host.row.peer.and_then(|id| self.peers.get(&id));
+        peer.is_some_and(|peer| peer.link.is_some() || peer.row.trust == Trust::Blocked)
+    }
+
+    fn look_for(&mut self, instant: Instant, target: Target) {
         self.last_dial += 1;
-        self.dials.insert(self.last_dial, target);
-        self.last_dial
+        let dial = self.last_dial;
+        let order = match &target {
+            Target::Peer(id) => self.peers.get_mut(id).map(|peer| {
+                peer.dialing.attempt = Some(dial);
+                peer.is_missed = false;
+                let addresses = peer.sought_at(instant);
+                LinkOrder::Dial { dial, peer: Some(*id), host: None, addresses }
+            }),
+            Target::Host(name) => self.hosts.get_mut(name).map(|host| {
+                host.dialing.attempt = Some(dial);
+                let (peer, host) = (host.row.peer, super::name::host_and_port(name));
+                LinkOrder::Dial { dial, peer, host, addresses: Vec::new() }
+            }),
+        };
+        if let Some(order) = order {
+            self.dials.insert(dial, target);
+            self.orders.push_back(order);
+        }
     }
 
     /// This peer is at a host that somebody here named: it is known from then on.

@@ -211,7 +211,7 @@ impl Peers {
         for row in loaded.peers {
             peers.insert(Peer { is_kept: true, ..Peer::new(row, instant) });
         }
-        peers.miss_strangers();
+        peers.miss_strangers(instant);
         for (id, letter) in loaded.letters {
             match peers.why_not(id) {
                 None => peers.keep_letter(id, letter),

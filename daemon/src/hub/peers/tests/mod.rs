@@ -1,5 +1,6 @@
 //! Peers without store and links: what is committed, and what links tell, is what these tests say.
 
+mod dials;
 mod fates;
 mod files;
 mod moved;
