@@ -382,5 +382,8 @@ pub const NEWCOMERS_RATE: u32 = 1;
 /// and at once: a new key costs nothing, an event a sync of the disk; a LAN's boxes that all come for the first time are
 /// let in within minutes, since they call again.
 pub const NEWCOMERS_BURST: u32 = 100;
-/// Logs of peers of which it is remembered how far they are stored here: those heard of last.
+/// Logs of peers of which it is remembered how far they are stored here: those of all peers that are remembered, and of
+/// some strangers that were, in about a megabyte. Strangers' go first.
 pub const STORED_MARKS: usize = 10_000;
+/// Logs of one peer of those: it begins another one when its state is lost, and goes back to one when it is set back.
+pub const LOGS_OF_PEER: usize = 4;

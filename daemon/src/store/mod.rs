@@ -136,6 +136,8 @@ pub enum Op {
     GiveUp(Timestamp, PeerId, u64, Event),
     /// What a peer said up to this number is stored with this job.
     Stored(Timestamp, PeerId, Epoch, u64),
+    /// Forget how far this log of a peer is stored.
+    StoredForget(PeerId, Epoch),
     /// Keep a peer as it is now.
     PeerSet(Box<PeerRow>),
     /// Keep what a peer is called, where it is and when it was seen, whatever its trust is meanwhile; a new one is a

@@ -1,7 +1,6 @@
 //! The tables of peers, of the hosts that are asked for them, of rooms, and of how far what peers said is stored here.
 
 use super::{Letter, StoreError};
-use crate::limits;
 use netkit_proto::ids::{Epoch, PeerId};
 use netkit_proto::name::PeerName;
 use netkit_proto::rpc::call::Trust;
@@ -49,7 +48,7 @@ pub struct LoadedPeers {
     pub rooms: Vec<PeerName>,
     /// What waits for peers, in its order.
     pub letters: Vec<(PeerId, Letter)>,
-    /// The highest number that is stored here, of each peer's log.
+    /// The highest number that is stored here, of each peer's log; those that were heard of last come last.
     pub high: Vec<(PeerId, Epoch, u64)>,
 }
 
@@ -72,7 +71,7 @@ pub(super) fn load(db: &Connection) -> Result<LoadedPeers, StoreError> {
         Ok(HostRow { host: row.get(0)?, added: row.get(1)?, peer })
     })?;
     let rooms = rows(db, "SELECT name FROM rooms ORDER BY name", |row| text(row, 0))?;
-    let high = rows(db, "SELECT peer, epoch, n FROM stored", |row| {
+    let high = rows(db, "SELECT peer, epoch, n FROM stored ORDER BY at", |row| {
         Ok((peer(row, 0)?, Epoch(row.get(1)?), row.get(2)?))
     })?;
     Ok(LoadedPeers { peers, hosts, rooms, letters: Vec::new(), high })
@@ -179,10 +178,10 @@ pub(super) fn stored(db: &Connection, at: Timestamp, peer: PeerId, epoch: Epoch,
     Ok(())
 }
 
-/// Forgets how far the oldest were stored, where there are too many: strangers make them, too.
-pub(super) fn prune_stored(db: &Connection) -> Result<()> {
-    let sql = "DELETE FROM stored WHERE at < (SELECT at FROM stored ORDER BY at DESC LIMIT 1 OFFSET ?1)";
-    db.prepare_cached(sql)?.execute([limits::STORED_MARKS])?;
+/// Forgets how far this log is stored.
+pub(super) fn forget_stored(db: &Connection, peer: PeerId, epoch: Epoch) -> Result<()> {
+    db.prepare_cached("DELETE FROM stored WHERE peer = ?1 AND epoch = ?2")?
+        .execute(params![peer.0, epoch.0])?;
     Ok(())
 }
 
@@ -246,14 +245,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let db = db(&dir);
         let bob = row(1).id;
-        for (epoch, n) in [(7, 5), (7, 3), (8, 1)] {
-            stored(&db, Timestamp(1), bob, Epoch(epoch), n).unwrap();
+        for (at, epoch, n) in [(1, 7, 5), (2, 8, 1), (3, 7, 3)] {
+            stored(&db, Timestamp(at), bob, Epoch(epoch), n).unwrap();
         }
-        let mut high = load(&db).unwrap().high;
-        high.sort_by_key(|(_, epoch, _)| epoch.0);
-        assert_eq!(high, [(bob, Epoch(7), 5), (bob, Epoch(8), 1)]);
+        let high = load(&db).unwrap().high;
+        assert_eq!(high, [(bob, Epoch(8), 1), (bob, Epoch(7), 5)], "that of last comes last");
         remove(&db, bob).unwrap();
         assert_eq!(load(&db).unwrap().high.len(), 2, "a peer that comes back is not heard twice");
+        forget_stored(&db, bob, Epoch(8)).unwrap();
+        assert_eq!(load(&db).unwrap().high, [(bob, Epoch(7), 5)]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::apply::Turn;
 use super::room::Room;
-use super::{LogStats, Op, Outcome, Retention, StoreError, apply, letters, log, outbox, peers, retention};
+use super::{LogStats, Op, Outcome, Retention, StoreError, apply, letters, log, outbox, retention};
 use crate::limits;
 use netkit_proto::ids::Epoch;
 use netkit_proto::time::Timestamp;
@@ -230,7 +230,6 @@ impl WriterThread {
         let mut step = || {
             let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             outbox::prune_keys(&tx, now())?;
-            peers::prune_stored(&tx)?;
             let more = retainer.trim(&tx, &mut stats, &self.limit, now(), limits::RETENTION_CHUNK)?;
             if stats != self.stats {
                 log::save_stats(&tx, &stats)?;

@@ -70,7 +70,7 @@ impl Peers {
         self.arrived.push(up.peer);
         ops.push(Op::PeerSeen(Box::new(peer.row.clone())));
         let epoch = up.hello.epoch;
-        let stored = self.stored.get(&(up.peer, epoch)).map_or(0, |(stored, _)| *stored);
+        let (stored, _) = self.marks.of((up.peer, epoch));
         peer.link = Some(Link {
             id: up.link,
             instance: up.hello.instance,

@@ -3,6 +3,7 @@
 
 use super::admit::Up;
 use super::fate::refused;
+use super::marks::Log;
 use super::{Follow, Peer, Peers, Step};
 use crate::hub::content::Sought;
 use crate::hub::links::{LinkId, LinkOrder, LinkReport, Parting, RefusalCode, Say, Sighting};
@@ -131,18 +132,18 @@ impl Peers {
             self.orders.extend(refused);
             return;
         }
-        let (stored, taken) = self.stored.entry((id, epoch)).or_default();
-        let (before, mut is_flood) = (*taken, false);
-        let mut ops = Vec::with_capacity(says.len() + 1);
+        let (stored, before) = self.marks.of((id, epoch));
+        let (mut taken, mut is_flood) = (before, false);
+        let mut ops = Vec::with_capacity(says.len() + 2);
         for say in says {
-            if say.n <= *taken {
+            if say.n <= taken {
                 continue; // said again because our word did not reach it
             }
             if trust == Trust::New && !peer.allowance.take(instant) {
                 is_flood = true;
                 break;
             }
-            *taken = say.n;
+            taken = say.n;
             let event = Event::Received {
                 peer: label.clone(),
                 id: Some(id),
@@ -155,7 +156,6 @@ impl Peers {
             };
             ops.push(Op::Append(now, event));
         }
-        let (taken, stored) = (*taken, *stored);
         if is_flood {
             self.close(link, Parting::Busy);
         }
@@ -165,15 +165,22 @@ impl Peers {
             }
             return;
         }
+        ops.extend(self.stored_up_to((id, epoch), taken));
         ops.push(Op::Stored(now, id, epoch, taken));
         self.steps.push(Step { ops, follow: Follow::Heard(id, epoch, taken), is_asked: false });
     }
 
+    /// A log is being stored up to this number. Where another one is forgotten for it, that is to be committed, too.
+    pub(super) fn stored_up_to(&mut self, log: Log, n: u64) -> Option<Op> {
+        let peers = &self.peers;
+        let is_stranger =
+            |id| peers.get(&id).is_none_or(|peer| peer.row.trust == Trust::New && peer.link.is_none());
+        self.marks.take(log, n, is_stranger).map(|(id, epoch)| Op::StoredForget(id, epoch))
+    }
+
     /// What a peer said is stored: it is told so, on whatever link there is.
     pub(super) fn heard(&mut self, id: PeerId, epoch: Epoch, n: u64) {
-        if let Some((stored, _)) = self.stored.get_mut(&(id, epoch)) {
-            *stored = (*stored).max(n);
-        }
+        self.marks.store((id, epoch), n);
         let link = self.peers.get(&id).and_then(|peer| peer.link.as_ref());
         if let Some(link) = link.filter(|link| link.epoch == epoch) {
             self.orders.push_back(LinkOrder::Stored(link.id, n));

@@ -3,7 +3,8 @@
 //! committed they leave in `steps`, what the chat port is to do in `orders`; the hub takes both, and tells what was
 //! committed. `links` is what links tell, `admit` who may have one, `allowance` what strangers may cause, `dial` when
 //! somebody is looked for, `post` what is sent, `letters` what waits for one, `fate` what becomes of what is given up,
-//! `ask` what people want, `follow` what a commit leads to, `view` what is shown, `files` where their files are.
+//! `marks` how far their words are stored, `ask` what people want, `follow` what a commit leads to, `view` what is shown,
+//! `files` where their files are.
 
 mod admit;
 mod allowance;
@@ -14,6 +15,7 @@ mod files;
 mod follow;
 mod letters;
 mod links;
+mod marks;
 mod name;
 mod post;
 mod view;
@@ -34,6 +36,7 @@ use allowance::Allowance;
 use dial::{Dialing, Target};
 use files::Wanted;
 use letters::Letters;
+use marks::Marks;
 use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::ids::{Epoch, PeerId};
 use netkit_proto::name::PeerName;
@@ -133,9 +136,8 @@ pub(super) struct Peers {
     names: HashMap<PeerName, Vec<PeerId>>,
     hosts: BTreeMap<String, Host>,
     links: HashMap<LinkId, PeerId>,
-    /// The highest number of each log of each peer, also of those that were forgotten, that is stored here, and that is
-    /// stored or being stored.
-    stored: HashMap<(PeerId, Epoch), (u64, u64)>,
+    /// How far the logs of peers are stored here.
+    marks: Marks,
     dials: HashMap<DialId, Target>,
     last_dial: DialId,
     rooms: BTreeSet<PeerName>,
@@ -188,7 +190,7 @@ impl Peers {
             names: HashMap::new(),
             hosts: BTreeMap::new(),
             links: HashMap::new(),
-            stored: HashMap::new(),
+            marks: Marks::default(),
             dials: HashMap::new(),
             last_dial: 0,
             rooms,
@@ -227,7 +229,11 @@ impl Peers {
             peer.heard = peer.letters.back().map_or(0, |letter| letter.n);
         }
         for (id, epoch, n) in loaded.high {
-            peers.stored.insert((id, epoch), (n, n));
+            let gone = peers.stored_up_to((id, epoch), n);
+            peers.marks.store((id, epoch), n);
+            if let Some(gone) = gone {
+                peers.note(vec![gone]);
+            }
         }
         for row in loaded.hosts {
             let host = Host { row, configured: false, dialing: Dialing::now(instant), trouble: None };

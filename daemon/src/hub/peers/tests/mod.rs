@@ -3,6 +3,7 @@
 mod dials;
 mod fates;
 mod files;
+mod marks;
 mod moved;
 mod outbox;
 mod strangers;
