@@ -11,13 +11,20 @@ pub(super) struct Pace {
     since: Instant,
     /// What it sent since then,
     bytes: u64,
-    /// and how much will be enough.
+    /// how much will be enough,
     least: u64,
+    /// and how much is where nothing slows it down.
+    enough: u64,
 }
 
 impl Pace {
     pub(super) fn new(now: Instant) -> Pace {
-        Pace { since: now, bytes: 0, least: limits::FETCH_PROGRESS }
+        Pace::of(now, limits::FETCH_PROGRESS)
+    }
+
+    /// Where so many bytes are enough.
+    pub(super) fn of(now: Instant, enough: u64) -> Pace {
+        Pace { since: now, bytes: 0, least: enough, enough }
     }
 
     /// Nothing was read for so long, which must not count against the source; `limited`: because a limit says so, and
@@ -33,7 +40,7 @@ impl Pace {
     pub(super) fn on_bytes(&mut self, now: Instant, len: usize) {
         self.bytes += len as u64;
         if self.bytes >= self.least {
-            *self = Pace::new(now);
+            *self = Pace::of(now, self.enough);
         }
     }
 

@@ -12,8 +12,12 @@ pub const FETCH_CONNECT: Duration = Duration::from_secs(10);
 pub const FETCH_ANSWER: Duration = FETCH_STALLED;
 /// How long a source may send next to nothing,
 pub const FETCH_STALLED: Duration = Duration::from_secs(30);
-/// and how many bytes in that time are more than that: a kilobyte a second.
+/// and how many bytes in that time are more than that: a kilobyte a second, of files and of what a directory has. A netkitd
+/// tells of a directory in pieces of more than that, however slow its disk.
 pub const FETCH_PROGRESS: u64 = 30 << 10;
+/// As many of a manifest: a block's value. A peer that hashes the file meanwhile reads a MiB for it, which a slow disk or a
+/// network mount does in that time; the file itself may come far more slowly.
+pub const FETCH_VALUES: u64 = 32;
 /// How long a download waits for a peer that is busy before others get its turn: as long as a short rush takes. Some that
 /// wait for a peer that is busy for ever would else hold all turns,
 pub const FETCH_BUSY_TURN: Duration = Duration::from_secs(5);

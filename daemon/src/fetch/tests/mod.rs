@@ -5,11 +5,14 @@ mod server;
 mod helpers;
 mod lists;
 mod peers;
+mod stalls;
 mod trees;
 
+use super::source::Body;
 use super::*;
 use crate::files::Naming;
 use crate::hub::orders::{BlockRow, Control, PartNote, PartRow, Retry, StageRow, StagedFile, Start, Way};
+use bytes::Bytes;
 use netkit_proto::files::manifest::BlockHash;
 use netkit_proto::ids::PeerId;
 use netkit_proto::path::SafePath;
@@ -17,6 +20,29 @@ use netkit_proto::rpc::call::DownloadSource;
 use server::Server;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// A body that comes in pieces, each after a pause.
+pub(super) struct Drops {
+    left: Bytes,
+    piece: usize,
+    pause: Duration,
+}
+
+impl Drops {
+    pub(super) fn new(bytes: &[u8], piece: usize, pause: Duration) -> Drops {
+        Drops { left: Bytes::copy_from_slice(bytes), piece, pause }
+    }
+}
+
+impl Body for Drops {
+    async fn next(&mut self) -> Result<Option<Bytes>, Failed> {
+        if self.left.is_empty() {
+            return Ok(None);
+        }
+        tokio::time::sleep(self.pause).await;
+        Ok(Some(self.left.split_to(self.piece.min(self.left.len()))))
+    }
+}
 
 /// An engine, and where its downloads go.
 struct Rig {

@@ -9,9 +9,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tar::{Builder, EntryType, Header};
 
-type Files = BTreeMap<String, Vec<u8>>;
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
-fn files(of: &[(&str, usize)]) -> Files {
+pub(super) fn files(of: &[(&str, usize)]) -> Files {
     of.iter().map(|(path, len)| ((*path).to_owned(), sample(*len as u64))).collect()
 }
 
@@ -28,7 +28,7 @@ fn listing(files: &Files) -> Vec<u8> {
     (lines + &TreeLine::End(end).to_json() + "\n").into_bytes()
 }
 
-fn archive(files: &Files, after: &str) -> Vec<u8> {
+pub(super) fn archive(files: &Files, after: &str) -> Vec<u8> {
     let mut builder = Builder::new(Vec::new());
     for (path, content) in
         files.iter().filter(|(path, content)| path.as_str() > after && content.len() <= 1 << 20)
@@ -44,7 +44,7 @@ fn archive(files: &Files, after: &str) -> Vec<u8> {
 }
 
 /// What ends with its chunks, as what is made while it is sent does.
-fn chunked(bytes: &[u8], is_whole: bool) -> Answer {
+pub(super) fn chunked(bytes: &[u8], is_whole: bool) -> Answer {
     let mut body = format!("{:x}\r\n", bytes.len()).into_bytes();
     body.extend_from_slice(bytes);
     body.extend_from_slice(b"\r\n");
@@ -54,7 +54,7 @@ fn chunked(bytes: &[u8], is_whole: bool) -> Answer {
 }
 
 /// What an honest box does that has these files in `s/f/`.
-fn shares(request: &Request, files: &Files) -> Answer {
+pub(super) fn shares(request: &Request, files: &Files) -> Answer {
     match request.path.strip_prefix("/s/f/") {
         Some("?tree") => chunked(&listing(files), true),
         Some(query) if query.starts_with("?tar&small=") => {
@@ -93,7 +93,7 @@ async fn fetched(rig: &mut Rig, server: &Server) -> Files {
     }
 }
 
-async fn failed(rig: &mut Rig, server: &Server) -> Failed {
+pub(super) async fn failed(rig: &mut Rig, server: &Server) -> Failed {
     let way = Way { id: server.id, label: "bob".into(), addresses: vec![server.address] };
     let _control = rig.start_of("bob:s/f/", way).await;
     match rig.end().await {

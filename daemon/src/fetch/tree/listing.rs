@@ -1,6 +1,7 @@
 //! What is in a directory of a peer, as it tells it: read line by line within bounds. Every path is checked before
 //! anything is made of it; a listing with one that is none is not believed at all.
 
+use super::super::pace::Pace;
 use super::super::source::Body;
 use crate::hub::orders::Failed;
 use crate::limits;
@@ -8,6 +9,7 @@ use netkit_proto::files::listing::{EntryKind, TreeEnd, TreeEntry, TreeLine};
 use netkit_proto::path::SafePath;
 use netkit_proto::rpc::code::Kind;
 use netkit_proto::time::Timestamp;
+use tokio::time::Instant;
 
 /// A file or a directory in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,17 +41,21 @@ pub(super) struct Listing {
 /// Where it does not come, or is none.
 pub(super) async fn read<B: Body>(mut body: B, whom: &str) -> Result<Vec<Entry>, Failed> {
     let mut listing = Listing::default();
+    let mut pace = Pace::new(Instant::now());
     loop {
-        let piece = tokio::time::timeout(limits::FETCH_STALLED, body.next()).await;
+        let piece = tokio::time::timeout_at(pace.deadline(), body.next()).await;
         let piece = piece.map_err(|_| {
             let seconds = limits::FETCH_STALLED.as_secs();
             Failed::passing(
                 Kind::Timeout,
-                format_args!("{whom} told nothing of the directory for {seconds} s"),
+                format_args!("{whom} told next to nothing of the directory for {seconds} s"),
             )
         });
         match piece?? {
-            Some(bytes) => listing.push(&bytes, whom)?,
+            Some(bytes) => {
+                pace.on_bytes(Instant::now(), bytes.len());
+                listing.push(&bytes, whom)?;
+            }
             None => return listing.finish(whom),
         }
     }
@@ -163,6 +169,8 @@ fn too_many() -> Failed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fetch::tests::Drops;
+    use std::time::Duration;
 
     fn read(lines: &str) -> Result<Vec<String>, Kind> {
         let mut listing = Listing::default();
@@ -211,6 +219,20 @@ mod tests {
         ] {
             assert_eq!(read(&lines), Err(kind), "{what}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_disk_is_waited_for_and_a_trickle_is_not() {
+        let lines: Vec<String> = (0..3000).map(|n| file(&format!("{n:06}")) + "\n").collect();
+        let all = lines.concat() + "{\"end\":true,\"entries\":3000}\n";
+        let of = async |piece, pause| {
+            let body = Drops::new(all.as_bytes(), piece, Duration::from_secs(pause));
+            super::read(body, "bob").await.map(|entries| entries.len()).map_err(|failed| failed.failure.kind)
+        };
+        assert_eq!(of(limits::FETCH_PROGRESS as usize, 29).await, Ok(3000));
+        assert_eq!(of(1, 29).await, Err(Kind::Timeout));
+        assert_eq!(of(100, 1).await, Err(Kind::Timeout));
+        assert_eq!(of(all.len(), 31).await, Err(Kind::Timeout));
     }
 
     #[test]
