@@ -2,7 +2,7 @@
 //! limits allow and as long as the source sends enough.
 
 use super::agenda::{Agenda, Next};
-use super::limit::Limiter;
+use super::limit::{Limits, Taker};
 use super::pace::Pace;
 use super::plan::{Offer, RunId};
 use super::source::{Ask, Body, Opened, Source};
@@ -25,8 +25,7 @@ pub(super) struct Connection<S: Source> {
     pub pieces: mpsc::Sender<Work>,
     /// The size and the validator of the file, where it can be had in parts.
     pub parts: Option<(u64, Option<String>)>,
-    /// Of this download, and of all.
-    pub limits: [Arc<Limiter>; 2],
+    pub limits: Arc<Limits>,
     /// How the source is called in messages.
     pub whom: String,
     /// How fast it was of late.
@@ -137,12 +136,10 @@ impl<S: Source> Connection<S> {
     async fn pump(&mut self, run: RunId, opened: &mut Opened<S::Body>) -> Result<bool, Failed> {
         let mut last = Instant::now();
         let mut pace = Pace::new(last);
+        let mut taker = Taker::new(&self.limits);
         self.speed.begin(last);
         loop {
-            let mut limited = false;
-            for limit in &self.limits {
-                limited |= limit.ready().await;
-            }
+            let limited = taker.ready().await;
             pace.on_held(last.elapsed(), limited);
             self.agenda.plan().waits(run, Some(Instant::now()));
             let piece = tokio::time::timeout_at(pace.deadline(), opened.body.next()).await;
@@ -160,7 +157,7 @@ impl<S: Source> Connection<S> {
             };
             last = Instant::now();
             pace.on_bytes(last, bytes.len());
-            self.limits.iter().for_each(|limit| limit.took(bytes.len()));
+            taker.took(bytes.len());
             self.check()?;
             let rate = self.speed.on_bytes(last, bytes.len());
             let Ok(room) = self.pieces.reserve().await else { return Ok(false) };

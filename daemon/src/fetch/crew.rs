@@ -4,7 +4,7 @@
 use super::agenda::Agenda;
 use super::connection::{Connection, Speed};
 use super::content::SharedManifest;
-use super::limit::Limiter;
+use super::limit::Limits;
 use super::manifest::{self, Expected};
 use super::plan::RunId;
 use super::source::{Opened, Source};
@@ -32,8 +32,7 @@ pub(super) struct Crew {
     pub pieces: mpsc::Sender<Work>,
     /// The size and the validator of the file, where it can be had in parts.
     pub parts: Option<(u64, Option<String>)>,
-    /// Of this download, and of all.
-    pub limits: [Arc<Limiter>; 2],
+    pub limits: Arc<Limits>,
     members: JoinSet<(Member, Result<(), Failed>)>,
 }
 
@@ -43,7 +42,7 @@ impl Crew {
         sources: Arc<Sources>,
         pieces: mpsc::Sender<Work>,
         parts: Option<(u64, Option<String>)>,
-        limits: [Arc<Limiter>; 2],
+        limits: Arc<Limits>,
     ) -> Crew {
         Crew { agenda, sources, pieces, parts, limits, members: JoinSet::new() }
     }
@@ -84,7 +83,7 @@ impl Crew {
                 agenda: Arc::clone(&self.agenda),
                 pieces: self.pieces.clone(),
                 parts: parts.clone(),
-                limits: self.limits.clone(),
+                limits: Arc::clone(&self.limits),
                 whom: name.to_owned(),
                 speed: Speed::default(),
             };

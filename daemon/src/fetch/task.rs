@@ -3,7 +3,7 @@
 
 use super::content::{Content, Ledger};
 use super::http::Http;
-use super::limit::Limiter;
+use super::limit::Limits;
 use super::peer::Peer;
 use super::plain::Plain;
 use super::source::{Ask, Source as _};
@@ -44,7 +44,7 @@ pub(super) struct Task {
     /// Where the file goes, to be shown.
     pub path: PathBuf,
     pub stop: CancellationToken,
-    pub limit: Arc<Limiter>,
+    pub limits: Arc<Limits>,
     /// Who gives its bytes.
     pub sources: Arc<Sources>,
     /// Of a directory, once it was listed: how much there is in all.
@@ -74,9 +74,10 @@ pub(super) async fn run(engine: Arc<Engine>, start: Start) -> End {
     let (rate, watched) = watch::channel(control.borrow().limit);
     let stop = engine.stop.child_token();
     let path = start.target.shown();
-    let (limit, sources) = (Arc::new(Limiter::new(watched)), Arc::new(Sources::new(start.sources.clone())));
+    let limits = Arc::new(Limits::new(watched, Arc::clone(&engine.limit)));
+    let sources = Arc::new(Sources::new(start.sources.clone()));
     let tree = OnceLock::new();
-    let task = Arc::new(Task { engine, start, path, stop: stop.clone(), limit, sources, tree });
+    let task = Arc::new(Task { engine, start, path, stop: stop.clone(), limits, sources, tree });
     let obey = async {
         loop {
             let now = *control.borrow_and_update();

@@ -89,8 +89,13 @@ impl Task {
         let parts = about.size.filter(|_| about.gives_parts);
         let parts = parts.zip(about.validator.clone().map(Some));
         let count = if parts.is_some() { self.engine.connections() } else { 1 };
-        let limits = [Arc::clone(&self.limit), Arc::clone(&self.engine.limit)];
-        let mut crew = Crew::new(Arc::clone(&agenda), Arc::clone(&self.sources), pieces, parts, limits);
+        let mut crew = Crew::new(
+            Arc::clone(&agenda),
+            Arc::clone(&self.sources),
+            pieces,
+            parts,
+            Arc::clone(&self.limits),
+        );
         let whom = self.whom();
         crew.add(&source, &whom, count, first);
         if let Some(opened) = manifest {

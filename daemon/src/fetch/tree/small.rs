@@ -2,7 +2,7 @@
 //! of it, and each is noted when it is written.
 
 use super::super::source::Body;
-use super::super::{disk, net, pace::Pace};
+use super::super::{disk, limit::Taker, net, pace::Pace};
 use super::archive::Archive;
 use super::listing::Entry;
 use crate::fetch::task::{Break, Task};
@@ -100,11 +100,9 @@ pub(super) async fn pump<B: Body>(
 ) -> Result<(), Failed> {
     let mut last = Instant::now();
     let mut pace = Pace::new(last);
+    let mut taker = Taker::new(&task.limits);
     loop {
-        let mut limited = false;
-        for limit in [&task.limit, &task.engine.limit] {
-            limited |= limit.ready().await;
-        }
+        let limited = taker.ready().await;
         pace.on_held(last.elapsed(), limited);
         let piece = tokio::time::timeout_at(pace.deadline(), body.next()).await;
         let piece = piece.map_err(|_| {
@@ -114,7 +112,7 @@ pub(super) async fn pump<B: Body>(
         let Some(bytes) = piece? else { return Ok(()) };
         last = Instant::now();
         pace.on_bytes(last, bytes.len());
-        [&task.limit, &task.engine.limit].iter().for_each(|limit| limit.took(bytes.len()));
+        taker.took(bytes.len());
         if pieces.send(bytes).await.is_err() {
             return Ok(()); // who takes the files out tells why
         }
