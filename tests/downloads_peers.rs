@@ -277,3 +277,37 @@ fn what_a_checksum_names_is_what_comes_of_a_peer_or_nothing() {
     assert_eq!(failed.len(), 6, "{failed:?}");
     assert!(failed.iter().all(|event| event["error"]["kind"] == "checksum"), "{failed:?}");
 }
+
+#[test]
+fn who_has_fetched_a_file_into_a_share_helps_others_at_once() {
+    let dir = directory();
+    let content = bytes(6, 60 * MIB + 7);
+    std::fs::write(dir.path().join("f"), &content).unwrap();
+    let public = share("pub", dir.path(), "access = \"public\"");
+    let [bob, alice, carol] = [("bob", &*public), ("alice", ""), ("carol", "")]
+        .map(|(name, share)| box_of(builder_with(name, share)));
+    for peers in [(&alice, &bob), (&carol, &bob), (&carol, &alice)] {
+        befriend(peers.0, peers.1);
+    }
+    let mut first = Downloader::on(alice);
+    let path = first.path("");
+    std::fs::create_dir_all(&path).unwrap();
+    first.node.ctl(&["share", "add", "got", path.to_str().unwrap()]).expect(0);
+    let id = first.add("bob:pub/f");
+    first.done(id);
+    let listed = first.node.ctl(&["ls", "got", "--json"]).expect(0).json().remove(0);
+    assert_eq!(listed["entries"][0]["blake3"], blake3(&content), "nobody asked it to hash it: {listed}");
+    let mut second = Downloader::on(carol);
+    let id = second.add_with("bob:pub/f", json!({"limit": 20 * MIB}));
+    let shown = second.done(id);
+    assert_same(&second.read("f"), &content, "of two");
+    let sources = shown["sources"].as_array().unwrap();
+    let mut names: Vec<_> = sources.iter().map(|source| source["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["alice", "bob"], "{shown}");
+    assert!(sources.iter().all(|source| source["bytes"].as_u64() > Some(MIB as u64)), "{shown}");
+    // What is written to it then has another hash.
+    std::fs::write(first.path("f"), &content[MIB..]).unwrap();
+    let listed = first.node.ctl(&["ls", "got", "--json"]).expect(0).json().remove(0);
+    assert!(listed["entries"][0]["blake3"].is_null(), "{listed}");
+}

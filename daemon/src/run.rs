@@ -104,7 +104,7 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
     let mut hub = tokio::spawn(hub.run());
     let file_ends = serve::Ends {
         config: config.clone(),
-        shares: ends.shares,
+        shares: ends.shares.clone(),
         trust: ends.trust,
         identity: Arc::clone(&identity),
         reader: reader.clone(),
@@ -120,6 +120,7 @@ async fn serve(source: Source, config: Config, log: LogHandle, state: &StateDir)
         config: config.clone(),
         orders: ends.orders,
         reports: ends.reports,
+        shares: ends.shares,
         limit: ends.download_limit,
         identity: Arc::clone(&identity),
         group: uzers::get_group_by_name(config.borrow().control.group_name()).map(|group| group.gid()),

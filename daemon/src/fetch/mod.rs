@@ -15,6 +15,7 @@ mod limit;
 mod list;
 mod manifest;
 mod net;
+mod offer;
 mod pace;
 mod peer;
 mod plain;
@@ -30,7 +31,7 @@ mod verify;
 mod writer;
 
 use crate::config::Config;
-use crate::files::{self, Group, Target, TargetDir};
+use crate::files::{self, Group, Shares, Target, TargetDir};
 use crate::hub::orders::{End, Failed, Order, Report};
 use crate::identity::Identity;
 use crate::limits;
@@ -55,6 +56,8 @@ pub struct Ends {
     pub reports: mpsc::Sender<Report>,
     /// The most bytes a second for all downloads together; 0 = no limit.
     pub limit: watch::Receiver<u64>,
+    /// What is shared: what is fetched into that can be had here, too.
+    pub shares: watch::Receiver<Arc<Shares>>,
     /// Who may read what is downloaded.
     pub group: Group,
     /// What this box proves to peers.
@@ -66,6 +69,7 @@ pub struct Ends {
 struct Engine {
     config: watch::Receiver<Arc<Config>>,
     reports: mpsc::Sender<Report>,
+    shares: watch::Receiver<Arc<Shares>>,
     limit: Arc<Limiter>,
     client: OnceCell<reqwest::Client>,
     /// For peers.
@@ -116,6 +120,7 @@ pub async fn run(mut ends: Ends, stop: CancellationToken) -> io::Result<()> {
     let engine = Arc::new(Engine {
         config: ends.config,
         reports: ends.reports,
+        shares: ends.shares,
         limit: Arc::new(Limiter::new(ends.limit)),
         client: OnceCell::new(),
         peers: channel::Client::new(&ends.identity).map_err(io::Error::other)?,

@@ -110,8 +110,8 @@ fn placed_before(task: &Task, dir: &TargetDir) -> Result<Option<Done>, Break> {
         .map_err(|error| disk::failed(&task.path, &error))?;
     let Some((name, file)) = found else { return Ok(None) };
     let (checksum, bytes) = digest(task, &file, Algorithm::Blake3)?;
-    let done =
-        Done { name, bytes, blake3: *blake3, verified: task.start.checksum.is_some() || task.is_of_peer() };
+    let verified = task.start.checksum.is_some() || task.is_of_peer();
+    let done = Done { name, bytes, blake3: *blake3, verified, manifest: None };
     Ok((checksum.digest() == blake3).then_some(done))
 }
 
@@ -136,7 +136,7 @@ fn identical(task: &Task, dir: &TargetDir) -> Result<Option<Done>, Break> {
         if found == *wanted {
             let (blake3, _) = digest(task, &file, Algorithm::Blake3)?;
             let blake3 = BlockHash::try_from(blake3.digest()).unwrap_or_default();
-            return Ok(Some(Done { name, bytes, blake3, verified: true }));
+            return Ok(Some(Done { name, bytes, blake3, verified: true, manifest: None }));
         }
     }
     if exact { taken() } else { Ok(None) }

@@ -9,8 +9,8 @@ use super::plain::Plain;
 use super::source::{Ask, Source as _};
 use super::sources::Sources;
 use super::tree::Totals;
-use super::{Engine, disk, prepare};
-use crate::files::Naming;
+use super::{Engine, disk, offer, prepare};
+use crate::files::{Naming, OpenFile};
 use crate::hub::orders::{Done, End, Failed, PartNote, PartRow, Progress, Report, Retry, Start, Way};
 use crate::limits;
 use netkit_proto::files::source::{self, Wanted};
@@ -230,6 +230,7 @@ impl Task {
         }
         let placed = self.blocking(move |task| {
             let verified = prepare::verify(task, content.file(), blake3)?;
+            let file = OpenFile::complete(content.file().file());
             if let Err(error) = content.file().sync() {
                 // What the disk did not take may be gone from memory, too: the next try reads all of it again.
                 let about = PartRow { boot: String::new(), complete: None, ..content.about.clone() };
@@ -241,7 +242,8 @@ impl Task {
             }
             let name = content.file().place(&task.start.target.name(), task.start.naming);
             let name = name.map_err(|error| disk::failed(&task.path, &error))?;
-            Ok(Ok(Done { name, bytes, blake3, verified }))
+            let manifest = file.ok().and_then(|file| offer::of(&task.engine, file, &content, blake3));
+            Ok(Ok(Done { name, bytes, blake3, verified, manifest }))
         });
         let placed = match placed.await {
             Err(Break::Failed(failed)) if failed.failure.kind == Kind::Checksum => {

@@ -12,6 +12,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::time::SystemTime;
 
 /// How often a path is resolved anew when it changes in between: an attacker may rename for ever.
 const ATTEMPTS: usize = 8;
@@ -72,6 +73,35 @@ pub struct OpenFile {
 }
 
 impl OpenFile {
+    /// A file that is complete, with the very nanosecond of now as the time of its last change. The kernel's clock moves in
+    /// steps: whatever is written to the file from now on has another time, however soon that is. Blocks.
+    ///
+    /// # Errors
+    /// What the file system says; that it keeps no such times, too.
+    pub fn complete(file: &File) -> io::Result<OpenFile> {
+        let (file, now) = (file.try_clone()?, SystemTime::now());
+        file.set_modified(now)?;
+        let stat = rustix::fs::fstat(&file)?;
+        let (stamp, is_executable) = (Stamp::from(&stat), stat.st_mode & 0o100 != 0);
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        if u128::try_from(stamp.modified) != Ok(now) {
+            return Err(io::Error::other("the file system keeps no exact times"));
+        }
+        Ok(OpenFile { file, stamp, is_executable })
+    }
+
+    /// The same file with another name, which nothing else of it changed. Blocks.
+    ///
+    /// # Errors
+    /// What the file system says; that the content was changed, too.
+    pub fn renamed(self) -> io::Result<OpenFile> {
+        let stamp = Stamp::from(&rustix::fs::fstat(&self.file)?);
+        if stamp != (Stamp { changed: stamp.changed, ..self.stamp }) {
+            return Err(io::Error::other("the file was changed while it got its name"));
+        }
+        Ok(OpenFile { stamp, ..self })
+    }
+
     /// Whether the file is still what was opened.
     ///
     /// # Errors
@@ -222,13 +252,32 @@ pub fn is_nothing(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::io::Write as _;
+    use std::os::unix::fs::{FileExt as _, symlink};
 
     fn kind(root: &Path, path: &str) -> Result<Kind, io::ErrorKind> {
         match open(root, ResolveFlags::empty(), &SafePath::parse(path.as_bytes()).unwrap()) {
             Ok(Opened::File(_)) => Ok(Kind::File),
             Ok(Opened::Dir(_)) => Ok(Kind::Dir),
             Err(e) => Err(e.kind()),
+        }
+    }
+
+    #[test]
+    fn what_is_written_to_a_complete_file_shows_however_soon() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for _ in 0..100 {
+            let mut file = File::create(at("part")).unwrap();
+            file.write_all(b"content").unwrap();
+            let complete = OpenFile::complete(&file).unwrap();
+            std::fs::rename(at("part"), at("f")).unwrap();
+            let renamed = complete.renamed().unwrap();
+            assert!(renamed.is_unchanged().unwrap());
+            assert!(renamed.place().ends_with(b"/f"));
+            file.write_all_at(b"CONTENT", 0).unwrap();
+            assert!(!renamed.is_unchanged().unwrap());
+            assert!(renamed.renamed().is_err());
         }
     }
 

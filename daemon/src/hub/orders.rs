@@ -1,6 +1,6 @@
 //! What the hub and the download engine tell each other: the hub orders, the engine reports. Neither names the other.
 
-pub use crate::store::{BlockRow, PartNote, PartRow, StageRow, StagedFile};
+pub use crate::store::{BlockRow, ManifestRow, PartNote, PartRow, StageRow, StagedFile};
 
 use super::handle::Reply;
 use crate::files::{Naming, Target};
@@ -142,6 +142,8 @@ pub struct Done {
     pub blake3: BlockHash,
     /// It was checked against a checksum.
     pub verified: bool,
+    /// What is to be noted of it, so that it can be had of this box.
+    pub manifest: Option<Box<ManifestRow>>,
 }
 
 /// Why a download can't go on.

@@ -315,6 +315,11 @@ impl Content {
         self.ledger.lock().fresh.push(BlockRow { block, bytes: hasher.filled(), hash: Some(hash) });
     }
 
+    /// The values of the blocks that are there, where the file has several.
+    pub(super) fn values(&self) -> Vec<BlockHash> {
+        if self.done.len() > 1 { self.done.values().copied().collect() } else { Vec::new() }
+    }
+
     /// All bytes are there: the size and the hash of the whole; `None` where some are missing.
     pub(super) fn finish(&mut self) -> Option<(u64, BlockHash)> {
         let size = self.about.size.unwrap_or_else(|| self.ledger.bytes());

@@ -80,6 +80,7 @@ impl Rig {
             config: configs,
             orders: order_queue,
             reports: report_sender,
+            shares: watch::channel(Arc::default()).1,
             limit: limits,
             group: None,
             identity: Arc::new(Identity::load_or_create(&state, None).unwrap()),

@@ -275,7 +275,7 @@ impl Task {
         let stage = Arc::clone(&tree.stage);
         let placed = self.blocking(move |task| Ok(stage::finish(task, &stage))).await?;
         match placed {
-            Ok(name) => Ok(Done { name, bytes, blake3: hash, verified: true }),
+            Ok(name) => Ok(Done { name, bytes, blake3: hash, verified: true, manifest: None }),
             Err(stage::Unfinished::Unsynced(failed)) => {
                 // What the disk did not take may be gone from memory, too: the next try reads all of it again.
                 let row = StageRow { boot: String::new(), complete: None, ..tree.row };

@@ -42,7 +42,7 @@ pub(super) fn placed_before(task: &Task) -> Result<Option<Done>, Break> {
         let found = Stage::find_placed(&dir, &name, naming, file.1).map_err(|error| failed(&error))?;
         if let Some(name) = found {
             let bytes = files.iter().map(|file| file.size).sum();
-            return Ok(Some(Done { name, bytes, blake3: *blake3, verified: true }));
+            return Ok(Some(Done { name, bytes, blake3: *blake3, verified: true, manifest: None }));
         }
     }
     if naming != Naming::Numbered && !matches!(dir.file(&name), Ok(None)) {

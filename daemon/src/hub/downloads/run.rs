@@ -228,7 +228,8 @@ impl Downloads {
             verified: done.verified,
             blake3: done.blake3.iter().map(|byte| format!("{byte:02x}")).collect(),
         };
-        let ops = vec![Op::PartForget(id), Op::DownloadSet(Box::new(row.clone())), Op::Append(now, event)];
+        let mut ops: Vec<Op> = done.manifest.into_iter().map(Op::ManifestKeep).collect();
+        ops.extend([Op::PartForget(id), Op::DownloadSet(Box::new(row.clone())), Op::Append(now, event)]);
         self.step(ops, row, None);
     }
 

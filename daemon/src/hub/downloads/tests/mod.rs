@@ -118,7 +118,7 @@ impl Queue {
 
     fn finish(&mut self, id: u64) {
         let name = format!("f{id}");
-        self.end(id, End::Done(Done { name, bytes: 1000, blake3: [7; 32], verified: false }));
+        self.end(id, End::Done(Done { name, bytes: 1000, blake3: [7; 32], verified: false, manifest: None }));
     }
 
     fn state(&self, id: u64) -> DownloadState {

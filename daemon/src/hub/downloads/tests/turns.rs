@@ -153,7 +153,7 @@ fn the_name_a_file_got_is_shown_once_that_is_committed() {
     assert!(commit.try_recv().is_err(), "not before the commit");
     queue.turn();
     assert_eq!((commit.try_recv(), queue.state(id)), (Ok(()), DownloadState::Verifying));
-    let done = Done { name: "f1 (1)".into(), bytes: 9, blake3: [1; 32], verified: true };
+    let done = Done { name: "f1 (1)".into(), bytes: 9, blake3: [1; 32], verified: true, manifest: None };
     queue.end(id, End::Done(done));
     let shown = queue.downloads.show(id).unwrap();
     assert_eq!((&*shown.path, shown.size, shown.verified), ("/d/f1 (1)", Some(9), true));
