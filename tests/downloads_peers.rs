@@ -114,7 +114,7 @@ fn fifty_kills_of_either_side_lose_little_and_mix_nothing() {
             0 => LOSS as u64 + random.below(4 * MIB as u64),
             _ => random.below(8 * MIB as u64),
         };
-        let more = (more as usize).min((SIZE - 20 * MIB).saturating_sub(before)); // never all of it
+        let more = (more as usize).min((SIZE - 3 * RATE).saturating_sub(before)); // never all of it
         let shown = downloader
             .until(id, "more is there", |shown| shown["bytes"].as_u64().unwrap() as usize >= before + more);
         assert_ne!(shown["state"], "done", "{shown}");
