@@ -29,6 +29,7 @@ impl Peers {
             && let Some(host) = self.hosts.get_mut(host)
         {
             host.dialing.ended(instant);
+            host.reached = Some(up.address);
             host.trouble = None;
         }
         let is_added = matches!(target, Some(Target::Host(_)));

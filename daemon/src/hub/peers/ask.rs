@@ -63,14 +63,8 @@ impl Peers {
     }
 
     pub(super) fn host_added(&mut self, host: String, instant: Instant) {
-        let dialing = || super::Dialing::now(instant);
         let row = HostRow { host: host.clone(), added: true, peer: None };
-        let entry = self.hosts.entry(host).or_insert_with(|| Host {
-            row,
-            configured: false,
-            dialing: dialing(),
-            trouble: None,
-        });
+        let entry = self.hosts.entry(host).or_insert_with(|| Host::new(row, instant));
         entry.row.added = true;
         entry.dialing.hurry(instant);
         self.dial(instant);
@@ -132,7 +126,7 @@ impl Peers {
         for host in self.hosts.values_mut().filter(|host| host.row.peer == Some(id)) {
             host.row.peer = None;
         }
-        self.hosts.retain(|_, host| host.configured || host.row.added);
+        self.hosts.retain(|_, host| host.is_asked());
     }
 
     /// A peer could not be forgotten: it is what it was, and what came of it as of a stranger is its own.

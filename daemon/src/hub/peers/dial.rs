@@ -126,9 +126,10 @@ impl Peers {
         let peers = self.peers.values().filter(|peer| {
             peer.is_wanted() && peer.dialing.is_due(instant) && !peer.sought_at(instant).is_empty()
         });
-        let hosts = self.hosts.values().filter(|host| {
-            (host.configured || host.row.added) && host.dialing.is_due(instant) && !self.is_there(host)
-        });
+        let hosts = self
+            .hosts
+            .values()
+            .filter(|host| host.is_asked() && host.dialing.is_due(instant) && !self.is_there(host));
         let mut due: Vec<(Instant, Target)> = peers
             .map(|peer| (peer.dialing.due, Target::Peer(peer.row.id)))
             .chain(hosts.map(|host| (host.dialing.due, Target::Host(host.row.host.clone()))))

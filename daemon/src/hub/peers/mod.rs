@@ -113,6 +113,8 @@ struct Peer {
 struct Host {
     row: HostRow,
     configured: bool,
+    /// Where it was reached last.
+    reached: Option<SocketAddr>,
     dialing: Dialing,
     trouble: Option<String>,
 }
@@ -236,8 +238,7 @@ impl Peers {
             }
         }
         for row in loaded.hosts {
-            let host = Host { row, configured: false, dialing: Dialing::now(instant), trouble: None };
-            peers.hosts.insert(host.row.host.clone(), host);
+            peers.hosts.insert(row.host.clone(), Host::new(row, instant));
         }
         peers.on_config(config, instant);
         (peers, introduced)
@@ -247,18 +248,14 @@ impl Peers {
     pub(super) fn on_config(&mut self, config: &Config, instant: Instant) {
         self.rules = Rules { accept: config.chat.accept };
         let configured: BTreeSet<String> = config.discovery.peers.iter().map(name::of_host).collect();
+        for host in &configured {
+            let row = HostRow { host: host.clone(), added: false, peer: None };
+            self.hosts.entry(host.clone()).or_insert_with(|| Host::new(row, instant));
+        }
         for host in self.hosts.values_mut() {
             host.configured = configured.contains(&host.row.host);
         }
-        self.hosts.retain(|_, host| host.configured || host.row.added || host.row.peer.is_some());
-        for host in configured {
-            self.hosts.entry(host.clone()).or_insert_with(|| Host {
-                row: HostRow { host, added: false, peer: None },
-                configured: true,
-                dialing: Dialing::now(instant),
-                trouble: None,
-            });
-        }
+        self.hosts.retain(|_, host| host.is_asked() || host.row.peer.is_some());
         let accept = self.rules.accept;
         let changed = self.peers.values().filter_map(|peer| {
             let link = peer.link.as_ref()?;
@@ -316,6 +313,22 @@ impl Peers {
             peer.row.name = name;
             self.insert(peer);
         }
+    }
+}
+
+impl Host {
+    fn new(row: HostRow, instant: Instant) -> Host {
+        Host { row, configured: false, reached: None, dialing: Dialing::now(instant), trouble: None }
+    }
+
+    /// Somebody here wants it asked; else only who is there is remembered.
+    fn is_asked(&self) -> bool {
+        self.configured || self.row.added
+    }
+
+    /// Where it is: as it was given, or else as its name led there last.
+    fn address(&self) -> Option<SocketAddr> {
+        self.row.host.parse().ok().or(self.reached)
     }
 }
 

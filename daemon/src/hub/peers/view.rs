@@ -1,6 +1,6 @@
 //! How peers and rooms are shown.
 
-use super::{Peer, Peers};
+use super::{Host, Peer, Peers};
 use crate::hub::trust::TrustView;
 use netkit_proto::ids::PeerId;
 use netkit_proto::name::PeerName;
@@ -9,6 +9,7 @@ use netkit_proto::rpc::call::{
 };
 use netkit_proto::rpc::code::{Error, Kind};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// How many peers there are of which sort.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,11 +49,12 @@ impl Peers {
     fn shown(&self, peer: &Peer) -> Shown {
         let mut addresses: BTreeMap<_, How> = BTreeMap::new();
         let linked = peer.link.as_ref().map(|link| link.address);
-        let hosts = self.hosts.values().filter(|host| host.row.peer == Some(peer.row.id));
-        let is_added = hosts.count() > 0;
+        let hosts = self.hosts.values().filter(|host| host.row.peer == Some(peer.row.id) && host.is_asked());
+        let added: Vec<SocketAddr> = hosts.filter_map(Host::address).collect();
+        let before = |at: &SocketAddr| if added.contains(at) { How::Added } else { How::Before };
         for (address, how) in (linked.iter().map(|at| (*at, How::Linked)))
             .chain(peer.found.iter().map(|at| (*at, How::Mdns)))
-            .chain(peer.row.addresses.iter().map(|at| (*at, if is_added { How::Added } else { How::Before })))
+            .chain(peer.row.addresses.iter().map(|at| (*at, before(at))))
         {
             addresses.entry(address).or_insert(how);
         }
@@ -90,7 +92,7 @@ impl Peers {
     pub(in crate::hub) fn list(&self) -> PeerList {
         let mut peers: Vec<Shown> = self.peers.values().map(|peer| self.shown(peer)).collect();
         peers.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
-        let hosts = self.hosts.values().filter(|host| host.configured || host.row.added);
+        let hosts = self.hosts.values().filter(|host| host.is_asked());
         let hosts = hosts.map(|host| PeerHost {
             host: host.row.host.clone(),
             configured: host.configured,

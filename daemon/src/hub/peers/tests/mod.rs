@@ -9,6 +9,7 @@ mod outbox;
 mod strangers;
 mod talk;
 mod trust;
+mod view;
 
 use super::*;
 use crate::hub::handle::Queued;

@@ -1,0 +1,41 @@
+//! How peers are shown.
+
+use super::*;
+use netkit_proto::rpc::call::How;
+
+impl Box5 {
+    fn addresses(&self, peer: u8) -> Vec<(SocketAddr, How)> {
+        let shown = self.peers.show(id(peer)).unwrap().addresses;
+        shown.into_iter().map(|address| (address.address, address.how)).collect()
+    }
+}
+
+#[test]
+fn an_address_is_added_where_the_host_is_and_else_was_linked_before() {
+    // By an address, and by a name that led to it.
+    for host in ["10.0.0.9", "bob.lan"] {
+        let mut me = Box5::new();
+        me.command(|reply| PeerCommand::Add(host.parse().unwrap(), reply)).unwrap();
+        let (dial, ..) = me.dialled()[0].clone();
+        me.up_as(1, 9, "bob", Some(dial), 1);
+        assert_eq!(me.addresses(9), [(at(9), How::Linked)], "{host}");
+        for moved in [30, 31] {
+            me.report(LinkReport::Pulse(1, Duration::from_millis(1), at(moved)));
+        }
+        let shown = [(at(31), How::Linked), (at(9), How::Added), (at(30), How::Before)];
+        assert_eq!(me.addresses(9), shown, "{host}");
+        me.command(|reply| PeerCommand::Remove(host.into(), reply)).unwrap();
+        let shown = [(at(31), How::Linked), (at(9), How::Before), (at(30), How::Before)];
+        assert_eq!(me.addresses(9), shown, "{host}");
+    }
+    // Of a configuration that has it no more.
+    let mut me =
+        Box5::with(&Config::from_text("[discovery]\npeers = [\"10.0.0.9\"]"), LoadedPeers::default());
+    me.pass(Duration::ZERO);
+    let (dial, ..) = me.dialled()[0].clone();
+    me.up_as(1, 9, "bob", Some(dial), 1);
+    me.report(LinkReport::Pulse(1, Duration::from_millis(1), at(30)));
+    assert_eq!(me.addresses(9), [(at(30), How::Linked), (at(9), How::Added)]);
+    me.peers.on_config(&Config::from_text(""), me.instant);
+    assert_eq!(me.addresses(9), [(at(30), How::Linked), (at(9), How::Before)]);
+}
