@@ -1,10 +1,10 @@
 //! Messages between linked boxes: delivered, in order, whoever is away meanwhile.
 
 use crate::harness::pair::{assert_texts, befriend, box_of, builder, pair, texts};
-use crate::harness::{Peer, eventually};
+use crate::harness::{Peer, eventually, millis};
 use serde_json::{Value, json};
 use std::net::UdpSocket;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 #[test]
 fn a_message_is_delivered_when_it_is_on_the_peers_disk() {
@@ -26,6 +26,19 @@ fn a_message_is_delivered_when_it_is_on_the_peers_disk() {
         (alice.status()["peers"]["linked"].as_u64(), alice.status()["peers"]["queued"].as_u64()),
         (Some(1), Some(0))
     );
+}
+
+#[test]
+fn who_is_linked_is_shown_with_the_round_trip_and_when_it_was_seen() {
+    let now = || i64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+    let begun = now();
+    let (alice, bob) = pair();
+    for (here, there) in [(&alice, &bob), (&bob, &alice)] {
+        let shown = here.wait_peer(&there.id(), "its round trip is known", |peer| peer["rtt_ms"].is_number());
+        let (rtt, seen) = (shown["rtt_ms"].as_f64().unwrap(), millis(&shown["seen"]));
+        assert!(rtt > 0.0 && rtt < 10_000.0, "{shown}");
+        assert!((begun..=now()).contains(&seen), "{shown}");
+    }
 }
 
 #[test]

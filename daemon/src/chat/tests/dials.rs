@@ -42,6 +42,18 @@ async fn one_of_several_addresses_is_enough_and_makes_one_link() {
 }
 
 #[tokio::test]
+async fn more_deaf_addresses_than_are_tried_at_once_hide_no_good_one() {
+    let (mut a, mut b) = (Station::new("a"), Station::new("b"));
+    const { assert!(limits::DIAL_ADDRESSES < 5) };
+    let (_sockets, mut addresses): (Vec<_>, Vec<_>) = (0..5).map(|_| deaf()).unzip();
+    addresses.push(b.address);
+    a.dial(1, Some(b.id), &addresses).await;
+    let (_, peer, dial) = a.up().await;
+    assert_eq!((peer, dial), (b.id, Some(1)));
+    assert_eq!(b.up().await.1, a.id);
+}
+
+#[tokio::test]
 async fn a_host_is_looked_up() {
     let (mut a, mut b) = (Station::new("a"), Station::new("b"));
     let dial = |dial, host: &str| LinkOrder::Dial {

@@ -126,6 +126,48 @@ fn the_window_is_bounded() {
 }
 
 #[test]
+fn the_window_is_bounded_in_messages_too_and_what_is_stored_moves_it() {
+    let mut me = Box5::new();
+    me.up(1, 9, "bob");
+    me.trust("bob");
+    me.report(LinkReport::Stored(1, 0));
+    for _ in 0..limits::LINK_WINDOW + 200 {
+        me.send("bob", "x").unwrap();
+    }
+    assert_eq!(me.said(1).len(), limits::LINK_WINDOW);
+    me.report(LinkReport::Stored(1, 100));
+    assert_eq!(me.said(1).len(), 100, "as many as were stored");
+    me.report(LinkReport::Stored(1, limits::LINK_WINDOW as u64));
+    assert_eq!(me.said(1).len(), 100, "the rest");
+}
+
+#[test]
+fn one_receipt_is_told_in_one_event_with_all_that_it_covers() {
+    let mut me = Box5::new();
+    me.up(1, 9, "bob");
+    me.trust("bob");
+    me.report(LinkReport::Stored(1, 0));
+    let ids: Vec<Seq> = (0..101).map(|n| me.send("bob", &n.to_string()).unwrap().id).collect();
+    me.events.clear();
+    me.report(LinkReport::Stored(1, 100));
+    let delivered = Event::Delivered { messages: ids[..100].to_vec(), peer: "bob".into() };
+    assert_eq!(me.events, [delivered]);
+}
+
+#[test]
+fn a_message_waits_for_seven_days_where_nobody_says_how_long() {
+    let mut me = Box5::new();
+    me.up(1, 9, "bob");
+    me.trust("bob");
+    me.send("bob", "x").unwrap();
+    let expires = me.events.iter().find_map(|event| match event {
+        Event::Queued { expires, .. } => Some(*expires),
+        _ => None,
+    });
+    assert_eq!(expires.unwrap().0 - me.now.0, 604_800_000);
+}
+
+#[test]
 fn of_two_links_both_sides_keep_the_same_one() {
     for (other, ours_stays) in [(9, true), (1, false)] {
         for ours_first in [true, false] {
