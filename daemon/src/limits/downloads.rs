@@ -44,6 +44,9 @@ pub const FETCH_TREE_PATHS: usize = 32 << 20;
 pub const FETCH_TREE_LINE: usize = 32 << 10;
 /// Bytes of a file that comes in one stream with others, and is held in memory until its hash is known.
 pub const FETCH_SMALL: u64 = 1 << 20;
+/// Bytes of such files, and of their headers, that come beside those that were told of: as many as could be copied into the
+/// directory between both answers.
+pub const FETCH_TREE_MORE: u64 = 256 << 20;
 /// Files that have come and wait to be noted.
 pub const FETCH_STAGED: usize = 256;
 /// How long a connection is kept for another part of the same file.

@@ -1,7 +1,7 @@
 //! Several peers with the same file: each helps, and who lies, is slow or leaves is done without.
 
 use super::peers::{behaves, sample};
-use super::server::{Answer, Request, Step, honest, status};
+use super::server::{Answer, Request, Step, chunk, honest, status};
 use super::*;
 use netkit_proto::files::manifest::BLOCK;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -190,4 +190,28 @@ async fn who_hangs_near_the_end_is_not_waited_for() {
             .unwrap_or_else(|_| panic!("it waits for carol: {after:?}"));
         assert!(fetched == content);
     }
+}
+
+#[tokio::test]
+async fn a_helper_whose_part_never_ends_gives_what_was_asked_for() {
+    let content = sample(24 * BLOCK);
+    let [main, other] = [content.clone(), content.clone()];
+    let bob = Server::start(behaves(move |request| match request.is_manifest() {
+        true => honest(request, &main),
+        false => paced(honest(request, &main), Duration::from_millis(20)),
+    }))
+    .await;
+    let carol = Server::start(behaves(move |request| {
+        let (size, range) = (other.len() as u64, request.range.clone().unwrap());
+        let last = range.end.min(size) - 1;
+        let status = "HTTP/1.1 206 Partial Content\r\netag: \"of its own\"\r\ntransfer-encoding: chunked";
+        let head = format!("{status}\r\ncontent-range: bytes {}-{last}/{size}\r\n\r\n", range.start);
+        let part = chunk(&other[range.start as usize..=last as usize]);
+        Answer { head, steps: vec![Step::Send(part), Step::Count(|_| chunk(&[7; 1000]))] }
+    }))
+    .await;
+    let mut rig = Rig::with("connections = 1");
+    rig.helpers = vec![way(&carol, "carol")];
+    assert!(rig.fetched(&bob).await == content);
+    assert!(rig.sources.iter().any(|source| source.name == "carol" && source.bytes > 0), "{:?}", rig.sources);
 }

@@ -39,6 +39,8 @@ pub(super) enum Step {
     Stall,
     /// Sends noise for ever.
     Endless,
+    /// Sends what this makes of each number, from 0 on, for ever.
+    Count(fn(u64) -> Vec<u8>),
     /// Breaks off without an end.
     Break,
 }
@@ -120,6 +122,11 @@ async fn serve(
                 Step::Endless => loop {
                     stream.write_all(&[0x5a; 1 << 16]).await?;
                 },
+                Step::Count(each) => {
+                    for number in 0.. {
+                        stream.write_all(&each(number)).await?;
+                    }
+                }
                 Step::Break => return Ok(()),
             }
         }
@@ -163,6 +170,11 @@ pub(super) fn file(request: &Request, content: &[u8], etag: &str) -> Answer {
             steps: vec![Step::Send(content.to_vec())],
         },
     }
+}
+
+/// A chunk of a body (RFC 9112, section 7.1).
+pub(super) fn chunk(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
 }
 
 pub(super) fn status(status: &str) -> Answer {

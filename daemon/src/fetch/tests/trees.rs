@@ -84,7 +84,7 @@ fn found(dir: &Path) -> Files {
     found
 }
 
-async fn fetched(rig: &mut Rig, server: &Server) -> Files {
+pub(super) async fn fetched(rig: &mut Rig, server: &Server) -> Files {
     let way = Way { id: server.id, label: "bob".into(), addresses: vec![server.address] };
     let _control = rig.start_of("bob:s/f/", way).await;
     match rig.end().await {

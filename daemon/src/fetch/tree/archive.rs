@@ -6,7 +6,8 @@ use netkit_proto::path::SafePath;
 use std::io::{self, Read};
 use tar::{EntryType, Header};
 
-const BLOCK: usize = 512;
+/// Bytes that a header takes, and of which all is a multiple.
+pub(super) const BLOCK: usize = 512;
 /// Bytes of a header that says more of the next file: a path, a time and a hash need far less.
 const EXTENSION: u64 = 16 << 10;
 

@@ -180,6 +180,7 @@ impl Task {
         if missing.len() < 2 {
             return Ok(());
         }
+        let wanted = small::Wanted { files: missing, most: small().map(|entry| entry.size).sum() };
         // All before the first that is missing are there.
         let before = small().take_while(|entry| !tree.lacks(entry)).last();
         let after = before.map(|entry| percent_encoded(entry.path.as_bytes())).unwrap_or_default();
@@ -207,7 +208,7 @@ impl Task {
                 }
             }
         };
-        let ended = tokio::join!(small::fetch(self, body, &stage, missing, told), noting).0;
+        let ended = tokio::join!(small::fetch(self, body, &stage, wanted, told), noting).0;
         // It breaks off at its end each time where the peer can't read something: that is told when it is asked for.
         if let Err(Break::Failed(Failed { failure, .. })) = &ended
             && failure.kind == Kind::Short

@@ -3,7 +3,7 @@
 
 use super::super::source::Body;
 use super::super::{disk, limit::Taker, net, pace::Pace};
-use super::archive::Archive;
+use super::archive::{self, Archive};
 use super::listing::Entry;
 use crate::fetch::task::{Break, Task};
 use crate::files::{Attributes, Stage};
@@ -38,6 +38,15 @@ impl Read for Pieces {
     }
 }
 
+/// What is to come of a stream.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// Those that are missing.
+    pub files: HashMap<SafePath, Entry>,
+    /// Bytes of all that may come beside them, as far as they were told of.
+    pub most: u64,
+}
+
 /// Why no more files come out of a stream.
 #[derive(Debug)]
 pub(super) enum Unpacked {
@@ -55,12 +64,12 @@ pub(super) fn unpack(
     task: &Task,
     queue: mpsc::Receiver<Bytes>,
     stage: &Stage,
-    mut wanted: HashMap<SafePath, Entry>,
+    Wanted { files: mut wanted, most }: Wanted,
     files: &mpsc::Sender<StagedFile>,
 ) -> Unpacked {
     let mut archive = Archive::new(Pieces { queue, piece: Bytes::new() }, limits::FETCH_SMALL);
-    let mut left_out = 0;
-    loop {
+    let mut left = most.saturating_add(limits::FETCH_TREE_MORE);
+    while !wanted.is_empty() {
         let member = match archive.next() {
             Ok(Some(member)) => member,
             Ok(None) => return Unpacked::End,
@@ -74,11 +83,11 @@ pub(super) fn unpack(
         // What was not told of before, in this size and once, is not made; it may have come to the directory meanwhile.
         let size = member.content.len() as u64;
         let Some(entry) = wanted.remove(&member.path).filter(|entry| entry.size == size) else {
-            left_out += 1;
-            if left_out > limits::FETCH_TREE {
-                let why = format!("{} sends more files than the directory has", task.whom());
+            let Some(rest) = left.checked_sub(size + archive::BLOCK as u64) else {
+                let why = format!("{} sends far more files than the directory has", task.whom());
                 return Unpacked::Failed(Failed::passing(Kind::Corrupt, why).hint(MEANS_ILL));
-            }
+            };
+            left = rest;
             continue;
         };
         let attributes = Attributes { modified: entry.modified, is_executable: entry.is_executable };
@@ -90,9 +99,10 @@ pub(super) fn unpack(
             return Unpacked::Cut;
         }
     }
+    Unpacked::End
 }
 
-/// Hands on what a peer sends, within the limits and as long as it sends enough.
+/// Hands on what a peer sends, within the limits and as long as it sends enough, until nothing more is wanted.
 pub(super) async fn pump<B: Body>(
     task: &Task,
     mut body: B,
@@ -104,7 +114,11 @@ pub(super) async fn pump<B: Body>(
     loop {
         let limited = taker.ready().await;
         pace.on_held(last.elapsed(), limited);
-        let piece = tokio::time::timeout_at(pace.deadline(), body.next()).await;
+        let piece = tokio::select! {
+            biased; // what is there is read to its end, after which the connection can be used again
+            piece = tokio::time::timeout_at(pace.deadline(), body.next()) => piece,
+            () = pieces.closed() => return Ok(()),
+        };
         let piece = piece.map_err(|_| {
             let (whom, seconds) = (task.whom(), limits::FETCH_STALLED.as_secs());
             Failed::passing(Kind::Timeout, format_args!("{whom} sent next to nothing for {seconds} s"))
@@ -124,7 +138,7 @@ pub(super) async fn fetch<B: Body>(
     task: &Arc<Task>,
     body: B,
     stage: &Arc<Stage>,
-    wanted: HashMap<SafePath, Entry>,
+    wanted: Wanted,
     told: mpsc::Sender<StagedFile>,
 ) -> Result<(), Break> {
     let (pieces, queue) = mpsc::channel(limits::FETCH_PIECES);
