@@ -12,6 +12,8 @@ use netkit_proto::time::Timestamp;
 pub(super) const REMOVED: &str = "the peer was removed here";
 /// Why messages to a blocked one are.
 pub(super) const BLOCKED: &str = "the peer was blocked here";
+/// Why one to a room is, for a member that was away too long.
+pub(super) const FULL: &str = "too many messages wait for the peer already";
 
 /// The fate of a message that is refused.
 pub(super) fn refused(message: Seq, peer: String, reason: &str, maybe_delivered: bool) -> Event {

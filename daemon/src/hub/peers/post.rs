@@ -1,7 +1,7 @@
 //! What is sent to peers: committed for each, said on its link as far as the window reaches, kept until it is stored
 //! there.
 
-use super::fate::refused;
+use super::fate::{FULL, refused};
 use super::{Follow, Letter, Peers, Reply, Step};
 use crate::hub::answer;
 use crate::hub::handle::{Queued, Route, SendRequest};
@@ -80,15 +80,19 @@ impl Peers {
                 return Err(Error::new(Kind::Refused, format_args!("{label} is blocked here"))
                     .hint(format_args!("netkitctl peers trust {label}")));
             }
-            let (letters, bytes) = self.posting_to.get(id).copied().unwrap_or_default();
-            let (letters, bytes) = (letters + peer.letters.len(), bytes + peer.letters.bytes());
-            if letters >= limits::LETTERS_PER_PEER || bytes + send.text.len() > limits::LETTERS_BYTES_PER_PEER
-            {
-                let label = self.label(*id);
-                let why = format!("{letters} messages of {bytes} bytes wait for {label} already");
-                let hint = format!("netkitctl peers show {label} tells why it is not reached");
-                return Err(Error::new(Kind::Busy, why).hint(hint));
-            }
+        }
+        let full = |id: &PeerId| {
+            let posting = self.posting_to.get(id).copied().unwrap_or_default();
+            Some((*id, self.full_of(*id, send.text.len(), posting)?))
+        };
+        // Who is away for long does not silence a room: what there is no place for is refused for that one alone.
+        if to.iter().all(|id| full(id).is_some())
+            && let Some((id, (letters, bytes))) = to.iter().find_map(full)
+        {
+            let label = self.label(id);
+            let why = format!("{letters} messages of {bytes} bytes wait for {label} already");
+            let hint = format!("netkitctl peers show {label} tells why it is not reached");
+            return Err(Error::new(Kind::Busy, why).hint(hint));
         }
         let (letters, bytes) = (self.queued + self.posting.0, self.queued_bytes + self.posting.1);
         let is_full = letters + to.len() > limits::LETTERS
@@ -102,6 +106,15 @@ impl Peers {
         let letter =
             Letter { n: 0, message: Seq::START, room, text: send.text.as_str().into(), at: now, expires };
         Ok((letter, to))
+    }
+
+    /// How many messages wait for a peer, and their bytes, where there is no place for one more of so many; with those that
+    /// are being committed.
+    fn full_of(&self, id: PeerId, more: usize, posting: (usize, usize)) -> Option<(usize, usize)> {
+        let waiting = &self.peers.get(&id)?.letters;
+        let (letters, bytes) = (waiting.len() + posting.0, waiting.bytes() + posting.1);
+        let is_full = letters >= limits::LETTERS_PER_PEER || bytes + more > limits::LETTERS_BYTES_PER_PEER;
+        is_full.then_some((letters, bytes))
     }
 
     /// The known and trusted peers that are in a room.
@@ -157,7 +170,9 @@ impl Peers {
                 answer(reply, Ok(Queued { id: entry.seq, repeated: false, to }));
                 let mut given_up = Vec::new();
                 for (id, n) in numbers {
-                    let Some(reason) = self.why_not(id) else {
+                    let is_full = self.full_of(id, letter.text.len(), (0, 0)).is_some();
+                    self.full += u64::from(is_full);
+                    let Some(reason) = self.why_not(id).or(is_full.then_some(FULL)) else {
                         self.keep_letter(id, Letter { n, message: entry.seq, ..letter.clone() });
                         self.to_speak.insert(id);
                         continue;

@@ -141,3 +141,23 @@ fn so_many_bytes_wait_in_all() {
     assert_eq!((error.kind(), taken), (Kind::Busy, 0), "that is for all of them: {error}");
     assert_eq!(me.peers.queued_bytes, limits::LETTERS_BYTES);
 }
+
+#[test]
+fn who_is_away_too_long_does_not_silence_a_room() {
+    let mut me = Box5::away(2);
+    let text = "x".repeat(netkit_proto::limits::TEXT);
+    me.fill(to("p0"), &text);
+    let queued = me.send_to(Route::All, &text, None).unwrap();
+    assert_eq!(queued.to, ["p0", "p1"], "what becomes of it is told for both");
+    let refused = Event::Refused {
+        message: queued.id,
+        peer: "p0".into(),
+        reason: "too many messages wait for the peer already".into(),
+        maybe_delivered: false,
+    };
+    assert!(me.events.contains(&refused), "{:?}", me.events.last());
+    assert_eq!((me.peers.show(id(101)).unwrap().queued, me.peers.counts().full), (1, 2));
+    // Where nobody has room, nothing is taken.
+    me.fill(to("p1"), &text);
+    assert_eq!(me.send_to(Route::All, &text, None).unwrap_err().kind(), Kind::Busy);
+}
