@@ -2,6 +2,7 @@
 //! whether all is over. The writer, which finds blocks that are wrong, gives them back here.
 
 use super::plan::{Offer, Plan, RunId};
+use super::sources::SourceId;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -39,12 +40,12 @@ impl Agenda {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What somebody who was so fast before is to do.
-    pub(super) fn next(&self, rate: f64) -> Next {
+    /// What a connection to this source that was so fast before is to do.
+    pub(super) fn next(&self, by: SourceId, rate: f64) -> Next {
         if self.is_done() {
             return Next::Nothing;
         }
-        let offer = self.plan().offer(rate, Instant::now());
+        let offer = self.plan().offer(by, rate, Instant::now());
         offer.map_or(Next::Wait, Next::Ask)
     }
 

@@ -95,6 +95,7 @@ impl<S: Source> Connection<S> {
         let Some((size, validator)) = &self.parts else { return Ok(None) };
         loop {
             let Some(offer) = self.offer().await? else { return Ok(None) };
+            offer.relieves.into_iter().for_each(|slow| self.sources.slow(slow));
             let ask = Ask::Part { range: offer.range.clone(), size: *size, validator: validator.clone() };
             let opened = self.source.open(ask).await;
             let failed = match opened {
@@ -118,7 +119,7 @@ impl<S: Source> Connection<S> {
         loop {
             let turned = self.agenda.turned();
             self.check()?;
-            match self.agenda.next(self.speed.rate) {
+            match self.agenda.next(self.id, self.speed.rate) {
                 Next::Ask(offer) => return Ok(Some(offer)),
                 Next::Nothing => return Ok(None),
                 // What others work on may be shared later, too.

@@ -4,6 +4,7 @@
 //! need long for is taken over whole, and so is that for which nothing comes. A block that was wrong comes from one source from its first byte to its last, however
 //! often it changes hands: so it is known whose it is. Does no input or output; speeds and times are told.
 
+use super::sources::SourceId;
 use crate::limits;
 use netkit_proto::files::manifest::BLOCK;
 use std::collections::{BTreeMap, VecDeque};
@@ -20,6 +21,9 @@ pub(super) struct RunId(u64);
 pub(super) struct Offer {
     /// The bytes.
     pub range: Range<u64>,
+    /// Who had them, and needed too long.
+    pub relieves: Option<SourceId>,
+    by: SourceId,
     run: Offered,
 }
 
@@ -33,6 +37,8 @@ enum Offered {
 
 #[derive(Debug)]
 struct Run {
+    /// Who gives it.
+    by: SourceId,
     /// What is left.
     range: Range<u64>,
     /// Since when somebody asks for its end.
@@ -141,30 +147,30 @@ impl Plan {
         Plan { open_ended: true, ..Plan::new(std::iter::once(0..u64::MAX)) }
     }
 
-    /// A run of bytes that nobody works on.
-    pub(super) fn next_free(&mut self) -> Option<(RunId, Range<u64>)> {
+    /// A run of bytes that nobody works on, for this source.
+    pub(super) fn next_free(&mut self, by: SourceId) -> Option<(RunId, Range<u64>)> {
         if let Some(range) = self.free.pop_front() {
-            return Some((self.begin(range.clone(), false), range));
+            return Some((self.begin(by, range.clone(), false), range));
         }
         let range = self.alone.pop_front()?;
-        Some((self.begin(range.clone(), true), range))
+        Some((self.begin(by, range.clone(), true), range))
     }
 
-    fn begin(&mut self, range: Range<u64>, alone: bool) -> RunId {
+    fn begin(&mut self, by: SourceId, range: Range<u64>, alone: bool) -> RunId {
         self.last += 1;
         let alone = alone.then_some(range.start);
         let (rate, patience) = (0.0, limits::FETCH_SILENT);
         self.runs
-            .insert(RunId(self.last), Run { range, offered: None, rate, waiting: None, patience, alone });
+            .insert(RunId(self.last), Run { by, range, offered: None, rate, waiting: None, patience, alone });
         RunId(self.last)
     }
 
-    /// What a connection that has nothing to do, and was so fast before, may ask for; `None` where there is not enough
+    /// What a connection to this source that has nothing to do, and was so fast before, may ask for; `None` where there is not enough
     /// left to share. To be accepted or declined.
-    pub(super) fn offer(&mut self, rate: f64, now: Instant) -> Option<Offer> {
-        if let Some((run, range)) = self.next_free() {
+    pub(super) fn offer(&mut self, by: SourceId, rate: f64, now: Instant) -> Option<Offer> {
+        if let Some((run, range)) = self.next_free(by) {
             self.waits(run, Some(now));
-            return Some(Offer { range, run: Offered::Own(run) });
+            return Some(Offer { range, relieves: None, by, run: Offered::Own(run) });
         }
         if self.open_ended {
             return None;
@@ -177,23 +183,25 @@ impl Plan {
             (id, Share::From(middle), ..) => {
                 let run = self.runs.get_mut(&id)?;
                 run.offered = Some(now);
-                Some(Offer { range: middle..run.range.end, run: Offered::EndOf(id) })
+                let range = middle..run.range.end;
+                Some(Offer { range, relieves: None, by, run: Offered::EndOf(id) })
             }
-            (id, Share::All, ..) => self.take_over(id, now),
+            (id, Share::All, ..) => self.take_over(id, by, now),
         }
     }
 
     /// All of a run is somebody else's now.
-    fn take_over(&mut self, id: RunId, now: Instant) -> Option<Offer> {
+    fn take_over(&mut self, id: RunId, by: SourceId, now: Instant) -> Option<Offer> {
         let run = self.runs.remove(&id)?;
         // Else those that all need longer would take it from each other for ever.
         let patience = run.patience * 2;
         let alone = run.alone.is_some();
+        let relieves = Some(run.by).filter(|&before| before != by);
         let range = run.rest();
-        let id = self.begin(range.clone(), alone);
+        let id = self.begin(by, range.clone(), alone);
         self.runs.get_mut(&id)?.patience = patience;
         self.waits(id, Some(now));
-        Some(Offer { range, run: Offered::Own(id) })
+        Some(Offer { range, relieves, by, run: Offered::Own(id) })
     }
 
     /// Since when the source of a run is waited for; `None`: it is not any more.
@@ -225,7 +233,7 @@ impl Plan {
                     return None;
                 }
                 run.range.end = offer.range.start;
-                Some(self.begin(offer.range.start..end, false))
+                Some(self.begin(offer.by, offer.range.start..end, false))
             }
         }
     }

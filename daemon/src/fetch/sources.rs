@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Names a source within a download.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct SourceId(usize);
+pub(super) struct SourceId(pub(super) usize);
 
 /// See the module.
 #[derive(Debug)]
@@ -66,8 +66,18 @@ impl Sources {
 
     /// A connection to it came to its end, for this reason.
     pub(super) fn lost(&self, id: SourceId, why: &Failed) {
+        self.troubled(id, why.failure.message.clone());
+    }
+
+    /// Others took over what it had still to send; it may be asked again.
+    pub(super) fn slow(&self, id: SourceId) {
+        let why = format!("{} is slow: others took over what it had still to send", self.name(id));
+        self.troubled(id, why);
+    }
+
+    fn troubled(&self, id: SourceId, why: String) {
         if let Some(entry) = self.lock().get_mut(id.0).filter(|entry| entry.barred.is_none()) {
-            entry.shown.trouble = Some(why.failure.message.clone());
+            entry.shown.trouble = Some(why);
         }
     }
 

@@ -73,7 +73,9 @@ impl Task {
             Some(size) => Plan::new(content.missing(size)),
             None => Plan::open_ended(),
         };
-        let first = plan.next_free().map(|(run, _)| (run, opened));
+        let whom = self.whom();
+        let by = self.sources.add(source.peer(), &whom);
+        let first = plan.next_free(by).map(|(run, _)| (run, opened));
         let agenda = Arc::new(Agenda::new(plan, is_checked));
 
         let keep_free = self.engine.keep_free();
@@ -96,7 +98,6 @@ impl Task {
             parts,
             Arc::clone(&self.limits),
         );
-        let whom = self.whom();
         crew.add(&source, &whom, count, first);
         if let Some(opened) = manifest {
             let expected = Expected {

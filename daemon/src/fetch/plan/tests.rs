@@ -4,6 +4,8 @@ use super::*;
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
+const BOB: SourceId = SourceId(0);
+
 /// So long after the start.
 fn after(milliseconds: u64) -> Instant {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -16,7 +18,7 @@ fn next(plan: &mut Plan) -> Option<(RunId, Range<u64>)> {
 }
 
 fn next_at(plan: &mut Plan, now: Instant) -> Option<(RunId, Range<u64>)> {
-    let offer = plan.offer(0.0, now)?;
+    let offer = plan.offer(BOB, 0.0, now)?;
     let range = offer.range.clone();
     Some((plan.accept(offer)?, range))
 }
@@ -53,10 +55,10 @@ fn a_file_of_unknown_size_is_not_shared_and_ends_where_its_bytes_do() {
 fn who_is_refused_the_second_half_takes_nothing_away() {
     const LEN: u64 = 64 << 20;
     let mut plan = Plan::new(std::iter::once(0..LEN));
-    let (first, _) = plan.next_free().unwrap();
-    let offer = plan.offer(0.0, after(0)).unwrap();
+    let (first, _) = plan.next_free(BOB).unwrap();
+    let offer = plan.offer(BOB, 0.0, after(0)).unwrap();
     assert_eq!(offer.range, LEN / 2..LEN);
-    assert!(plan.offer(0.0, after(0)).is_none(), "it is asked for already");
+    assert!(plan.offer(BOB, 0.0, after(0)).is_none(), "it is asked for already");
     plan.decline(offer);
     assert_eq!(
         plan.take(first, LEN as usize - 1),
@@ -70,11 +72,11 @@ fn who_is_refused_the_second_half_takes_nothing_away() {
 fn who_is_too_late_gets_nothing() {
     const LEN: u64 = 64 << 20;
     let mut plan = Plan::new(std::iter::once(0..LEN));
-    let (first, _) = plan.next_free().unwrap();
-    let late = plan.offer(0.0, after(0)).unwrap();
+    let (first, _) = plan.next_free(BOB).unwrap();
+    let late = plan.offer(BOB, 0.0, after(0)).unwrap();
     plan.take(first, LEN as usize / 2);
     assert_eq!(plan.accept(late), None);
-    let gone = plan.offer(0.0, after(0)).unwrap();
+    let gone = plan.offer(BOB, 0.0, after(0)).unwrap();
     plan.give_back(first);
     assert_eq!(plan.accept(gone), None);
     assert_eq!(next(&mut plan).unwrap().1, LEN / 2..LEN, "and all of the rest is there");
@@ -84,20 +86,20 @@ fn who_is_too_late_gets_nothing() {
 fn who_is_faster_takes_over_more_and_the_rest_of_who_is_far_slower() {
     const MIB: f64 = (1 << 20) as f64;
     let mut plan = Plan::new(std::iter::once(0..40 << 20));
-    let (slow, _) = plan.next_free().unwrap();
+    let (slow, _) = plan.next_free(BOB).unwrap();
     plan.is_so_fast(slow, MIB);
-    let offer = plan.offer(9.0 * MIB, after(0)).unwrap();
+    let offer = plan.offer(BOB, 9.0 * MIB, after(0)).unwrap();
     assert_eq!(offer.range, 4 << 20..40 << 20);
     let fast = plan.accept(offer).unwrap();
     assert!(plan.take(fast, 36 << 20).finished);
     // Four seconds of the slow one are left: that is shared, too, block by block.
-    let offer = plan.offer(9.0 * MIB, after(0)).unwrap();
+    let offer = plan.offer(BOB, 9.0 * MIB, after(0)).unwrap();
     assert_eq!(offer.range, 1 << 20..4 << 20);
     let fast = plan.accept(offer).unwrap();
     plan.take(fast, 3 << 20);
     plan.take(slow, 5);
-    assert!(plan.offer(3.0 * MIB, after(0)).is_none(), "not by who is little faster");
-    let rest = plan.offer(9.0 * MIB, after(0)).unwrap();
+    assert!(plan.offer(BOB, 3.0 * MIB, after(0)).is_none(), "not by who is little faster");
+    let rest = plan.offer(BOB, 9.0 * MIB, after(0)).unwrap();
     assert_eq!(rest.range, 5..1 << 20);
     let fast = plan.accept(rest).unwrap();
     assert_eq!(plan.take(slow, 100), Taken { offset: 0, wanted: 0, finished: true });
@@ -107,18 +109,18 @@ fn who_is_faster_takes_over_more_and_the_rest_of_who_is_far_slower() {
 #[test]
 fn what_is_over_soon_is_left_to_who_does_it() {
     let mut plan = Plan::new(std::iter::once(0..7 << 20));
-    let (run, _) = plan.next_free().unwrap();
+    let (run, _) = plan.next_free(BOB).unwrap();
     plan.is_so_fast(run, 1e9);
-    assert!(plan.offer(1e12, after(0)).is_none());
+    assert!(plan.offer(BOB, 1e12, after(0)).is_none());
     plan.is_so_fast(run, 1.0);
-    assert!(plan.offer(1.0, after(0)).is_some());
+    assert!(plan.offer(BOB, 1.0, after(0)).is_some());
 }
 
 #[test]
 fn a_block_that_was_wrong_comes_from_one_source_alone() {
     const MIB: u64 = 1 << 20;
     let mut plan = Plan::new(std::iter::once(0..2 * MIB));
-    let (first, _) = plan.next_free().unwrap();
+    let (first, _) = plan.next_free(BOB).unwrap();
     assert!(plan.take(first, 2 << 20).finished);
     plan.refetch(MIB..2 * MIB);
     let (run, range) = next(&mut plan).unwrap();
@@ -131,7 +133,7 @@ fn a_block_that_was_wrong_comes_from_one_source_alone() {
     plan.take(slow, 10);
     plan.is_so_fast(slow, 1000.0);
     let (fast, range) = {
-        let offer = plan.offer(1e9, after(0)).unwrap();
+        let offer = plan.offer(BOB, 1e9, after(0)).unwrap();
         let range = offer.range.clone();
         (plan.accept(offer).unwrap(), range)
     };
@@ -155,7 +157,7 @@ fn what_brings_nothing_any_more_is_taken_over() {
     assert_eq!(plan.take(stalled, 5), Taken { offset: 0, wanted: 0, finished: true });
     // Who needs long, too, gets longer.
     plan.waits(second, Some(after(61_000)));
-    let share = plan.offer(0.0, after(62_500)).unwrap();
+    let share = plan.offer(BOB, 0.0, after(62_500)).unwrap();
     assert_eq!(share.range, 3 << 20..4 << 20, "but its end it shares");
     plan.decline(share);
     assert_eq!(next_at(&mut plan, after(63_000)).unwrap().1, 2 << 20..4 << 20);
@@ -165,14 +167,14 @@ fn what_brings_nothing_any_more_is_taken_over() {
 fn who_never_answers_holds_nothing() {
     const LEN: u64 = 64 << 20;
     let mut plan = Plan::new(std::iter::once(0..LEN));
-    let silent = plan.offer(0.0, after(0)).unwrap();
+    let silent = plan.offer(BOB, 0.0, after(0)).unwrap();
     assert_eq!(silent.range, 0..LEN);
     let (run, range) = next_at(&mut plan, after(1000)).unwrap();
     assert_eq!(range, 0..LEN);
     assert_eq!(plan.accept(silent), None, "it is too late");
     // Nor the end of what another one works on.
-    let silent = plan.offer(0.0, after(1000)).unwrap();
-    assert!(plan.offer(0.0, after(1999)).is_none(), "that is asked for");
+    let silent = plan.offer(BOB, 0.0, after(1000)).unwrap();
+    assert!(plan.offer(BOB, 0.0, after(1999)).is_none(), "that is asked for");
     let (half, range) = next_at(&mut plan, after(2000)).unwrap();
     assert_eq!(range, LEN / 2..LEN);
     assert_eq!(plan.accept(silent), None, "it is too late");
@@ -181,12 +183,20 @@ fn who_never_answers_holds_nothing() {
 }
 
 #[test]
+fn who_is_relieved_by_another_source_is_named() {
+    let mut plan = Plan::new(std::iter::once(0..5));
+    plan.offer(BOB, 0.0, after(0)).unwrap();
+    assert_eq!(plan.offer(BOB, 0.0, after(1000)).unwrap().relieves, None, "by another connection of its own");
+    assert_eq!(plan.offer(SourceId(1), 0.0, after(3000)).unwrap().relieves, Some(BOB));
+}
+
+#[test]
 fn what_can_be_shared_is_found_behind_what_can_not() {
     let mut plan = Plan::new([0..1 << 20, 1 << 20..3 << 20]);
     let [(slow, _), (other, _)] = [(); 2].map(|()| next(&mut plan).unwrap());
     plan.is_so_fast(slow, 5e4);
     plan.is_so_fast(other, 1.5e5);
-    assert_eq!(plan.offer(1.9e5, after(0)).unwrap().range, 2 << 20..3 << 20);
+    assert_eq!(plan.offer(BOB, 1.9e5, after(0)).unwrap().range, 2 << 20..3 << 20);
 }
 
 proptest! {

@@ -215,3 +215,38 @@ async fn a_helper_whose_part_never_ends_gives_what_was_asked_for() {
     assert!(rig.fetched(&bob).await == content);
     assert!(rig.sources.iter().any(|source| source.name == "carol" && source.bytes > 0), "{:?}", rig.sources);
 }
+
+#[tokio::test]
+async fn who_is_relieved_because_it_is_slow_is_told_of() {
+    let content = sample(12 * BLOCK);
+    let [main, fast] = [content.clone(), content.clone()];
+    let told = Arc::new(Notify::new());
+    let is_told = Arc::clone(&told);
+    let bob = Server::start(behaves(move |request| match (request.is_manifest(), &request.range) {
+        (true, _) => honest(request, &main),
+        (false, None) => paced(honest(request, &main), Duration::from_millis(250)),
+        // It stays with what was found.
+        (false, Some(_)) => Answer { head: String::new(), steps: vec![Step::Stall] },
+    }))
+    .await;
+    let carol = Server::start(behaves(move |request| {
+        let Answer { head, mut steps } = helps(request, &fast);
+        // What is not shared at a block's end is all that was left to bob.
+        if !request.range.clone().unwrap().start.is_multiple_of(BLOCK) {
+            steps.insert(0, Step::Wait(Arc::clone(&is_told)));
+        }
+        Answer { head, steps }
+    }))
+    .await;
+    let mut rig = Rig::with("connections = 1");
+    rig.helpers = vec![way(&carol, "carol")];
+    let _control = rig.start(&bob).await;
+    let slow = |source: &DownloadSource| {
+        source.name == "bob" && source.trouble.as_ref().is_some_and(|why| why.starts_with("bob is slow"))
+    };
+    while !rig.sources.iter().any(slow) {
+        assert!(rig.report().await.is_none(), "{:?}", rig.sources);
+    }
+    told.notify_one();
+    assert!(matches!(rig.end().await, End::Done(_)));
+}

@@ -110,7 +110,7 @@ super::plain_data! {
         id: Option<PeerId>,
         /// Bytes that came from it and were right.
         bytes: u64,
-        /// Why it is asked no more.
+        /// Why it is asked no more, or that others took over what it had still to send.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trouble: Option<String>,
     }
