@@ -207,7 +207,7 @@ fn the_outbox_is_bounded_for_each_peer() {
         assert!(taken < 10_000, "without end");
     };
     assert_eq!(error["data"]["kind"], "busy", "{error}");
-    assert_eq!(taken, 128, "8 MiB");
+    assert_eq!(taken, 256, "16 MiB");
     alice.ctl_with(&["send", "bob"], text.as_bytes()).expect(1);
     alice.ctl_with(&["send", "--wait", "carol"], text.as_bytes()).expect(0); // bob holds up nobody else
     assert_eq!(alice.status()["peers"]["queued"], taken);

@@ -356,11 +356,12 @@ pub const DIAL_FIRST: Duration = Duration::from_secs(1);
 pub const DIAL_LONGEST: Duration = Duration::from_secs(30);
 /// Messages that wait for one peer, or for its receipts: twice what is promised, so that a burst behind a long absence fits;
 pub const LETTERS_PER_PEER: usize = 20_000;
-/// and the bytes of their texts: 10,000 messages of 800 bytes. Whoever is away takes no more of what there is for all.
-pub const LETTERS_BYTES_PER_PEER: usize = 8 << 20;
+/// and the bytes of their texts: 10,000 messages of 1600 bytes, or what a session asks for at once to somebody who is there.
+/// Whoever is away takes no more of what there is for all.
+pub const LETTERS_BYTES_PER_PEER: usize = 16 << 20;
 /// The same for all peers, 15 MB besides their texts,
 pub const LETTERS: usize = 100_000;
-/// and the bytes of their texts, which are held in memory: eight peers that are away may have all they can, and a box with
+/// and the bytes of their texts, which are held in memory: four peers that are away may have all they can, and a box with
 /// half a gigabyte of memory keeps most of it.
 pub const LETTERS_BYTES: usize = 64 << 20;
 /// Bytes of messages for one peer that share a row of the store: what is given up is taken out of such a row.
