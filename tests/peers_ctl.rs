@@ -161,7 +161,10 @@ fn peers_are_listed_and_namesakes_told_apart() {
     let shown = node.ctl(&["peers", "show", &carol]).expect(0).stdout;
     assert!(shown.contains("\nlinked    no: ") && shown.contains("\nqueue     1 message waits"), "{shown}");
     let status = node.status();
-    let counts = json!({ "linked": 0, "known": 3, "new": 1, "queued": 1, "refused": 0, "dropped": 0 });
+    let mut counts = json!({ "linked": 0, "known": 3, "new": 1, "queued": 1, "refused": 0, "dropped": 0 });
+    for limit in ["full", "challenged", "mistakes"] {
+        counts[limit] = json!(0);
+    }
     assert_eq!(status["peers"], counts);
     let rooms = node.ctl(&["rooms"]).expect(0).stdout;
     assert_eq!(rooms, format!("ROOM    MEMBERS\n@night  {carol}\n@ops    bob, {carol}\n"));
