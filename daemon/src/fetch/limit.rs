@@ -42,6 +42,10 @@ impl Limiter {
         Limiter { rate, debt, turn: tokio::sync::Mutex::new(()) }
     }
 
+    fn is_none(&self) -> bool {
+        *self.rate.borrow() == 0
+    }
+
     /// Waits for the turn; whether that took time, for somebody who waits until nothing is owed has it.
     async fn turn(&self) -> (MutexGuard<'_, ()>, bool) {
         match self.turn.try_lock() {
@@ -74,7 +78,7 @@ impl Limiter {
 
     /// Bytes were taken, beyond what was expected.
     fn took(&self, bytes: f64) {
-        if *self.rate.borrow() != 0 {
+        if !self.is_none() {
             self.lock().bytes += bytes;
         }
     }
@@ -115,6 +119,9 @@ impl Taker {
     /// all downloads wait.
     pub(super) async fn ready(&self) -> bool {
         let Limits { own, all } = &*self.limits;
+        if own.is_none() && all.is_none() {
+            return false; // nobody waits for more than the moment of another one's turn
+        }
         let (_own_turn, mut waited) = own.turn().await;
         waited |= own.paid(self.expected).await;
         let (_turn, waited_for_turn) = all.turn().await;

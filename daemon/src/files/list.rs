@@ -1,6 +1,6 @@
 //! What a shared directory holds. Blocks.
 
-use super::root::{Kind, Stamp, is_nothing, kind_of};
+use super::root::{Kind, Stamp, kind_of};
 use super::share::Share;
 use netkit_proto::files::listing::{EntryKind, ListEntry};
 use netkit_proto::path::SafePath;
@@ -83,16 +83,22 @@ pub fn list(
         };
         let kind = kind_of(&stat);
         let is_link = kind.is_none();
+        let mut is_closed = false;
         let (kind, stamp, is_executable) = match kind {
             Some(kind) => (kind, Stamp::from(&stat), stat.st_mode & 0o100 != 0),
             None => match path.join(name).map_err(io::Error::other).and_then(|path| share.open(&path)) {
                 Ok(super::Opened::File(file)) => (Kind::File, file.stamp, file.is_executable),
                 Ok(super::Opened::Dir(dir)) => (Kind::Dir, Stamp::from(&rustix::fs::fstat(&dir)?), false),
-                Err(error) if is_nothing(&error) => continue,
+                // What it leads to may be a file: a directory does not seem whole without it.
+                Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                    is_closed = true;
+                    (Kind::File, Stamp::from(&stat), false)
+                }
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             },
         };
-        let is_readable = is_link || is_readable(&at, entry.file_name(), kind);
+        let is_readable = if is_link { !is_closed } else { is_readable(&at, entry.file_name(), kind) };
         entries.push(DirEntry { name: name.to_vec(), kind, stamp, is_executable, is_link, is_readable });
     }
     entries.sort_by(|a, b| (a.kind == Kind::File, &a.name).cmp(&(b.kind == Kind::File, &b.name)));
@@ -151,5 +157,28 @@ mod tests {
         assert_eq!(names(&share), all);
         share.dot_files = true;
         assert_eq!(names(&share).len(), 5, "the dot file, too; never a download under way");
+    }
+
+    #[test]
+    fn a_link_to_what_can_not_be_read_is_no_less_there_than_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("closed"), "x").unwrap();
+        std::os::unix::fs::symlink("closed", at("link")).unwrap();
+        std::os::unix::fs::symlink("gone", at("to nothing")).unwrap();
+        std::fs::set_permissions(at("closed"), std::os::unix::fs::PermissionsExt::from_mode(0o0)).unwrap();
+        let share = Share {
+            name: "s".into(),
+            path: dir.path().into(),
+            access: Access::Public,
+            dot_files: false,
+            configured: true,
+        };
+        let entries = super::super::without_capabilities(|| {
+            let Ok(Opened::Dir(directory)) = share.open(&SafePath::root()) else { panic!() };
+            list(&share, &SafePath::root(), directory, 100).unwrap().0
+        });
+        let told: Vec<_> = entries.iter().map(|entry| (&entry.name[..], entry.is_readable)).collect();
+        assert_eq!(told, [(&b"closed"[..], false), (b"link", false)]);
     }
 }

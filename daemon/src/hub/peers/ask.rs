@@ -135,15 +135,12 @@ impl Peers {
         peer.link = None;
         peer.dialing = super::Dialing::now(instant);
         if let Some(newcomer) = self.take(id) {
-            self.uncount(&newcomer);
-            peer.letters.append(newcomer.letters);
-            peer.heard = peer.heard.max(newcomer.heard);
-            peer.link = newcomer.link;
+            peer.link = newcomer.link; // it has no letters: none is kept for it while it is to be removed
         }
         self.count_again(&peer);
         let (row, link) = (peer.row.clone(), peer.link.as_ref().map(|link| link.id));
         self.insert(peer);
-        self.note(vec![Op::PeerSet(Box::new(row))]);
+        self.note(vec![Op::PeerSeen(Box::new(row))]); // its trust may have been changed behind the removal
         if let Some(link) = link {
             self.close(link, Parting::Renewed); // the next one begins with what waits the longest
         }
@@ -176,7 +173,8 @@ impl Peers {
     pub(super) fn changed(&mut self, now: Timestamp, instant: Instant, id: PeerId, trust: Trust) {
         let accept = self.rules.accept;
         if let Some(peer) = self.leaving.get_mut(&id) {
-            peer.row.trust = trust; // should it stay
+            peer.row.trust = trust; // should it stay; who has come meanwhile is a stranger
+            return;
         }
         let Some(peer) = self.peers.get_mut(&id) else { return };
         (peer.row.trust, peer.is_kept) = (trust, true);

@@ -203,8 +203,9 @@ impl Peers {
                 peer.row.addresses.retain(|at| !is_gone(at));
                 peer.found.retain(|at| !is_gone(at));
                 if peer.link.is_none() {
+                    let is_news = turns_away && !peer.turns_away;
                     (peer.trouble, peer.turns_away) = (told, turns_away);
-                    self.arrived.extend(turns_away.then_some(id));
+                    self.arrived.extend(is_news.then_some(id));
                 }
             }
             Target::Host(name) => {

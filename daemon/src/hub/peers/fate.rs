@@ -23,7 +23,7 @@ pub(super) fn refused(message: Seq, peer: String, reason: &str, maybe_delivered:
 impl Peers {
     /// Why a message to a peer is not kept for it: it was removed or blocked while that was committed.
     pub(super) fn why_not(&self, id: PeerId) -> Option<&'static str> {
-        match self.peers.get(&id) {
+        match self.peers.get(&id).filter(|_| !self.leaving.contains_key(&id)) {
             None => Some(REMOVED),
             Some(peer) if peer.row.trust == Trust::Blocked => Some(BLOCKED),
             Some(_) => None,

@@ -36,12 +36,6 @@ impl Letters {
         self.bytes -= letter.text.len();
         Some(letter)
     }
-
-    /// Puts others behind them.
-    pub(super) fn append(&mut self, mut others: Letters) {
-        self.bytes += others.bytes;
-        self.queue.append(&mut others.queue);
-    }
 }
 
 impl Deref for Letters {
