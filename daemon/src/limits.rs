@@ -379,9 +379,8 @@ pub const STRANGER_RATE: u32 = 20;
 /// and at once.
 pub const STRANGER_BURST: u32 = 500;
 /// Events of the log that strangers may cause a second by coming or by claiming a name, all together,
-pub const NEWCOMERS_RATE: u32 = 1;
-/// and at once: a new key costs nothing, an event a sync of the disk; a LAN's boxes that all come for the first time are
-/// let in within minutes, since they call again.
+pub const NEWCOMERS_RATE: u32 = 200;
+/// and at once: a new key costs nothing. A thousand boxes that all come for the first time are let in within seconds.
 pub const NEWCOMERS_BURST: u32 = 100;
 /// Logs of peers of which it is remembered how far they are stored here: those of all peers that are remembered, and of
 /// some strangers that were, in about a megabyte. Strangers' go first.
