@@ -123,6 +123,15 @@ fn a_bare_file_starts_over_after_a_kill_and_says_so() {
     assert_eq!(downloader.names(), ["f"]);
 }
 
+/// Kills what downloads at this moment, to the microsecond.
+fn kill_after(downloader: &mut Downloader, time: Duration) {
+    let due = Instant::now() + time;
+    while Instant::now() < due {
+        std::hint::spin_loop();
+    }
+    downloader.kill();
+}
+
 #[test]
 fn kills_around_the_end_leave_each_file_once() {
     const KILLS: u64 = 40;
@@ -138,11 +147,7 @@ fn kills_around_the_end_leave_each_file_once() {
             ids.push(downloader.add(&source.url(&format!("f{}.bin", ids.len()))));
         }
         // Each takes some milliseconds: the last ones are killed in any state.
-        let due = Instant::now() + Duration::from_micros(random.below(6_000));
-        while Instant::now() < due {
-            std::hint::spin_loop();
-        }
-        downloader.kill();
+        kill_after(&mut downloader, Duration::from_micros(random.below(6_000)));
     }
     for &id in &ids {
         downloader.done(id);
@@ -189,11 +194,7 @@ fn kills_around_the_end_leave_what_is_of_a_peer_once_too() {
         let has_begun = |shown: &Value| shown["state"] != "queued" && shown["state"] != "retry_wait";
         downloader.until(ids[ids.len() - 2], "it has begun", has_begun);
         // Each takes some tens of milliseconds: the last ones are killed in any state.
-        let due = Instant::now() + Duration::from_micros(random.below(60_000));
-        while Instant::now() < due {
-            std::hint::spin_loop();
-        }
-        downloader.kill();
+        kill_after(&mut downloader, Duration::from_micros(random.below(60_000)));
     }
     for &id in &ids {
         downloader.done(id);

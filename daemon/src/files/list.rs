@@ -83,22 +83,24 @@ pub fn list(
         };
         let kind = kind_of(&stat);
         let is_link = kind.is_none();
-        let mut is_closed = false;
-        let (kind, stamp, is_executable) = match kind {
-            Some(kind) => (kind, Stamp::from(&stat), stat.st_mode & 0o100 != 0),
+        let (kind, stamp, is_executable, is_readable) = match kind {
+            Some(kind) => {
+                let is_readable = is_readable(&at, entry.file_name(), kind);
+                (kind, Stamp::from(&stat), stat.st_mode & 0o100 != 0, is_readable)
+            }
             None => match path.join(name).map_err(io::Error::other).and_then(|path| share.open(&path)) {
-                Ok(super::Opened::File(file)) => (Kind::File, file.stamp, file.is_executable),
-                Ok(super::Opened::Dir(dir)) => (Kind::Dir, Stamp::from(&rustix::fs::fstat(&dir)?), false),
+                Ok(super::Opened::File(file)) => (Kind::File, file.stamp, file.is_executable, true),
+                Ok(super::Opened::Dir(dir)) => {
+                    (Kind::Dir, Stamp::from(&rustix::fs::fstat(&dir)?), false, true)
+                }
                 // What it leads to may be a file: a directory does not seem whole without it.
                 Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-                    is_closed = true;
-                    (Kind::File, Stamp::from(&stat), false)
+                    (Kind::File, Stamp::from(&stat), false, false)
                 }
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             },
         };
-        let is_readable = if is_link { !is_closed } else { is_readable(&at, entry.file_name(), kind) };
         entries.push(DirEntry { name: name.to_vec(), kind, stamp, is_executable, is_link, is_readable });
     }
     entries.sort_by(|a, b| (a.kind == Kind::File, &a.name).cmp(&(b.kind == Kind::File, &b.name)));
@@ -121,6 +123,16 @@ mod tests {
     use super::super::{Access, Opened};
     use super::*;
 
+    fn share(dir: &std::path::Path) -> Share {
+        Share {
+            name: "s".into(),
+            path: dir.into(),
+            access: Access::Public,
+            dot_files: false,
+            configured: false,
+        }
+    }
+
     #[test]
     fn shows_what_can_be_opened() {
         let dir = tempfile::tempdir().unwrap();
@@ -132,13 +144,7 @@ mod tests {
         std::os::unix::fs::symlink("b", at("link")).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", at("out")).unwrap();
         std::fs::set_permissions(at("b"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        let mut share = Share {
-            name: "s".into(),
-            path: dir.path().into(),
-            access: Access::Public,
-            dot_files: false,
-            configured: false,
-        };
+        let mut share = share(dir.path());
         let names = |share: &Share| -> Vec<(String, Kind, u64)> {
             let Ok(Opened::Dir(directory)) = share.open(&SafePath::root()) else { panic!() };
             let (entries, truncated) = list(share, &SafePath::root(), directory, 100).unwrap();
@@ -167,13 +173,7 @@ mod tests {
         std::os::unix::fs::symlink("closed", at("link")).unwrap();
         std::os::unix::fs::symlink("gone", at("to nothing")).unwrap();
         std::fs::set_permissions(at("closed"), std::os::unix::fs::PermissionsExt::from_mode(0o0)).unwrap();
-        let share = Share {
-            name: "s".into(),
-            path: dir.path().into(),
-            access: Access::Public,
-            dot_files: false,
-            configured: true,
-        };
+        let share = share(dir.path());
         let entries = super::super::without_capabilities(|| {
             let Ok(Opened::Dir(directory)) = share.open(&SafePath::root()) else { panic!() };
             list(&share, &SafePath::root(), directory, 100).unwrap().0
