@@ -62,9 +62,29 @@ impl Line {
         Line::new(row, peer, "", "", &[]).note(format!("*** {peer}: {why}, not measured ***"))
     }
 
-    pub(crate) fn note(mut self, note: impl Into<String>) -> Line {
-        self.note = note.into();
+    /// Says something beside, after what is said there already.
+    pub(crate) fn note(mut self, note: impl AsRef<str>) -> Line {
+        if !self.note.is_empty() {
+            self.note.push_str("; ");
+        }
+        self.note.push_str(note.as_ref());
         self
+    }
+
+    /// Says beside whether the median is as much as is asked for. Never enforced: a slow time is no failure.
+    pub(crate) fn at_least(self, asked: f64) -> Line {
+        let is_kept = self.spread.is_some_and(|spread| spread.median >= asked);
+        self.judged(format!("asked: {asked} or more"), is_kept)
+    }
+
+    /// The same of what may not be more.
+    pub(crate) fn at_most(self, asked: f64) -> Line {
+        let is_kept = self.spread.is_some_and(|spread| spread.median <= asked);
+        self.judged(format!("asked: {asked} or less"), is_kept)
+    }
+
+    fn judged(self, asked: String, is_kept: bool) -> Line {
+        self.note(format!("{asked}: {}", if is_kept { "kept" } else { "MISSED" }))
     }
 
     fn cells(&self) -> [String; 7] {
@@ -186,6 +206,16 @@ mod tests {
              rpc   aria2c                 -                     *** aria2c: not installed, not measured ***\n\
              \nidle  a : b    VmRSS      0.50  0.50 – 0.50  x     half\n"
         );
+    }
+
+    #[test]
+    fn what_is_asked_is_held_against_the_median() {
+        let line = || Line::new("rpc", "netkitd", "p50", "ms", &[1.0, 2.0, 30.0]).note("many");
+        assert_eq!(line().at_least(2.0).note("x").note, "many; asked: 2 or more: kept; x");
+        assert_eq!(line().at_least(2.1).note, "many; asked: 2.1 or more: MISSED");
+        assert_eq!(line().at_most(2.0).note, "many; asked: 2 or less: kept");
+        assert_eq!(line().at_most(1.9).note, "many; asked: 1.9 or less: MISSED");
+        assert_eq!(Line::new("rpc", "", "", "", &[]).at_most(1.0).note, "asked: 1 or less: MISSED");
     }
 
     #[test]

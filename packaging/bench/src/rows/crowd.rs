@@ -2,6 +2,7 @@
 //! that the servers have the processor.
 
 use super::Plan;
+use super::idle::peak;
 use super::servers::{Content, netkitd, nginx};
 use crate::measure::{Subject, interleave, percentile};
 use crate::report::Line;
@@ -9,12 +10,13 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 pub(crate) const ROW: &str = "crowd";
+/// What netkitd may have in memory for one, in MiB.
+const PEAK: f64 = 64.0;
 /// How long a crowd may take; far longer than it ever does.
 const DEADLINE: Duration = Duration::from_secs(120);
 
@@ -31,8 +33,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
     }
     let values = interleave(plan.rounds(2, 7), &mut subjects)?;
     drop(subjects);
-    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).context("netkitd is gone")?;
-    let peak = [super::idle::field(&status, "VmHWM:")? / 1024.0];
+    let peak = [peak(&daemon)?];
     daemon.stop()?;
 
     let what = format!("{clients} clients, {} MiB each, no failure", size >> 20);
@@ -40,7 +41,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
     let mut lines = vec![
         Line::new(ROW, "netkitd", "rate", "GB/s", rate).note(what),
         Line::new(ROW, "netkitd", "p99 to first byte", "ms", first),
-        Line::new(ROW, "netkitd", "peak memory", "MiB", &peak).note("limit 64 MiB"),
+        Line::new(ROW, "netkitd", "peak memory", "MiB", &peak).at_most(PEAK),
     ];
     match values.get(1) {
         Some([their_rate, their_first]) => {

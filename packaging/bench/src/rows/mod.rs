@@ -6,6 +6,7 @@ mod bare_loop;
 mod crowd;
 pub(crate) mod echo;
 mod fetch;
+mod first;
 mod four;
 mod get;
 mod idle;
@@ -59,6 +60,8 @@ pub(crate) enum Row {
     Four,
     /// One large file from three netkitd on slow links
     Sources,
+    /// The first byte of a large file that nobody has hashed
+    First,
     /// A directory of many small files from another netkitd
     Small,
     /// The whole process `netkitctl send --wait` to a linked peer
@@ -86,6 +89,7 @@ impl fmt::Display for Row {
             Row::Sendme => sendme::ROW,
             Row::Four => four::ROW,
             Row::Sources => sources::ROW,
+            Row::First => first::ROW,
             Row::Small => small::ROW,
             Row::Receipt => receipt::ROW,
             Row::Stream => stream::ROW,
@@ -127,6 +131,7 @@ pub(crate) fn run(row: Row, plan: &Plan) -> Result<Vec<Line>> {
         Row::Sendme => sendme::run(plan),
         Row::Four => four::run(plan),
         Row::Sources => sources::run(plan),
+        Row::First => first::run(plan),
         Row::Small => small::run(plan),
         Row::Receipt => receipt::run(plan),
         Row::Stream => stream::run(plan),
