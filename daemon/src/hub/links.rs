@@ -89,6 +89,8 @@ pub enum LinkReport {
     Has(LinkId, BlockHash),
     /// How long an answer takes, and where the peer is now; told now and then.
     Pulse(LinkId, Duration, SocketAddr),
+    /// Nothing comes of the peer although it was said something: a new connection may reach it sooner than this one.
+    Silent(LinkId),
     /// A link ended: why.
     Down(LinkId, Parting),
     /// Nobody was reached: why, by address, and who was found there instead.

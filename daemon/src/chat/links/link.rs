@@ -3,7 +3,7 @@
 
 use super::greet::{self, Greeted, Proven};
 use super::mailbox::Mailbox;
-use super::{Links, canonical};
+use super::{Links, canonical, silence};
 use crate::chat::live::Entry;
 use crate::hub::links::{Introduction, LinkId, LinkReport, Parting, Say};
 use crate::limits;
@@ -19,9 +19,10 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 pub(super) async fn run(links: &Links, link: LinkId, greeted: Box<Greeted>, mailbox: &Mailbox) -> Parting {
     let Greeted { proven: Proven { connection, entry, .. }, send, receive, decoder, introduction, .. } =
         *greeted;
-    let batch = Batch { links, link, said: Vec::new(), bytes: 0, stored: None };
+    let batch = Batch { links, link, mailbox, said: Vec::new(), bytes: 0, stored: None };
     let mut reader = pin!(read(Reader { connection: connection.clone(), receive, decoder, batch, entry }));
     let mut writer = pin!(write(send, introduction, mailbox));
+    let mut silence = pin!(silence::tell(links, link, &connection, mailbox));
     let mut overdue = pin!(async {
         mailbox.closing().await;
         sleep(limits::LINK_FLUSH).await;
@@ -37,6 +38,7 @@ pub(super) async fn run(links: &Links, link: LinkId, greeted: Box<Greeted>, mail
             // Where it failed the reader learns why, after what came before.
             () = &mut writer, if !is_written => is_written = true,
             () = &mut overdue, if !is_closed => is_written = true,
+            never = &mut silence => match never {},
         }
         if is_written
             && !is_closed
@@ -169,6 +171,7 @@ impl Reader<'_> {
 struct Batch<'a> {
     links: &'a Links,
     link: LinkId,
+    mailbox: &'a Mailbox,
     said: Vec<Say>,
     bytes: usize,
     stored: Option<u64>,
@@ -184,8 +187,12 @@ impl Batch<'_> {
                     self.hand_over().await?;
                 }
             }
-            Frame::Stored { n } => self.stored = self.stored.max(Some(n)),
+            Frame::Stored { n } => {
+                self.mailbox.answered(n);
+                self.stored = self.stored.max(Some(n));
+            }
             Frame::Refused { n, code } => {
+                self.mailbox.answered(n);
                 self.hand_over().await?;
                 self.report(LinkReport::Refused(self.link, n, code)).await?;
             }

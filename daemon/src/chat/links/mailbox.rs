@@ -17,12 +17,18 @@ pub(super) struct Mailbox {
     changed: Notify,
     /// The link is to end.
     closing: Notify,
+    /// Something is to be said.
+    speaking: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     says: VecDeque<Say>,
     bytes: usize,
+    /// The last number, of them or of those that were taken.
+    said: u64,
+    /// Up to which number the peer told what became of it.
+    answered: u64,
     refused: Vec<(u64, RefusalCode)>,
     /// What the peer is asked for.
     have: Vec<BlockHash>,
@@ -45,10 +51,12 @@ impl Mailbox {
         let mut waiting = self.lock();
         for say in says {
             waiting.bytes += say.text.len() + OVERHEAD;
+            waiting.said = say.n;
             waiting.says.push_back(say);
         }
         let is_full = waiting.bytes > limits::LINK_OUTPUT;
         drop(waiting);
+        self.speaking.notify_one();
         self.end_if(is_full);
     }
 
@@ -91,6 +99,25 @@ impl Mailbox {
             self.close(Parting::Lost("it does not read what it is sent".into()));
         } else {
             self.changed.notify_one();
+        }
+    }
+
+    /// The peer told what became of all up to this number.
+    pub(super) fn answered(&self, n: u64) {
+        let mut waiting = self.lock();
+        waiting.answered = waiting.answered.max(n);
+    }
+
+    /// Whether it did not yet tell so of all that is to be said to it.
+    pub(super) fn is_unanswered(&self) -> bool {
+        let waiting = self.lock();
+        waiting.answered < waiting.said
+    }
+
+    /// Waits until there is something that it did not answer. Cancel safe.
+    pub(super) async fn until_unanswered(&self) {
+        while !self.is_unanswered() {
+            self.speaking.notified().await;
         }
     }
 
@@ -153,6 +180,8 @@ mod tests {
     use super::*;
     use netkit_proto::chat::frame::Decoder;
     use netkit_proto::time::Timestamp;
+    use std::time::Duration;
+    use tokio::time::timeout;
 
     fn say(n: u64, len: usize) -> Say {
         Say { n, room: None, text: "x".repeat(len), sent_at: Timestamp(0) }
@@ -185,6 +214,25 @@ mod tests {
         assert_eq!(taken(&mailbox), ["refused 5", "stored 9", "say 1", "say 2", "say 3"]);
         assert_eq!(taken(&mailbox), [""; 0]);
         assert_eq!(mailbox.lock().bytes, 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_said_is_unanswered_until_the_peer_tells_of_the_last() {
+        let mailbox = Mailbox::default();
+        let is_told = async || timeout(Duration::ZERO, mailbox.until_unanswered()).await.is_ok();
+        assert!(!is_told().await);
+        mailbox.stored(9); // that is our answer
+        assert!(!mailbox.is_unanswered());
+        mailbox.say(vec![say(3, 1), say(4, 1)]);
+        taken(&mailbox);
+        for n in [3, 2] {
+            mailbox.answered(n);
+            assert!(mailbox.is_unanswered());
+        }
+        assert!(is_told().await);
+        mailbox.answered(4);
+        assert!(!mailbox.is_unanswered());
+        assert!(!is_told().await);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod greet;
 mod link;
 mod mailbox;
 mod mistakes;
+mod silence;
 
 use super::live::Live;
 use super::quic::Quic;

@@ -86,7 +86,9 @@ async fn a_killed_peer_is_noticed_within_a_second_of_its_return() {
             a.order(LinkOrder::Say(at_a, vec![say(n, "are you there?")])).await;
             match timeout(Duration::from_millis(10), a.reports.recv()).await {
                 Ok(Some(LinkReport::Down(link, parting))) => break (link, parting),
-                Ok(Some(LinkReport::Pulse(..))) | Err(_) => assert!(back.elapsed() < DEADLINE),
+                Ok(Some(LinkReport::Pulse(..) | LinkReport::Silent(_))) | Err(_) => {
+                    assert!(back.elapsed() < DEADLINE)
+                }
                 Ok(other) => panic!("{other:?}"),
             }
         };
@@ -96,6 +98,23 @@ async fn a_killed_peer_is_noticed_within_a_second_of_its_return() {
         a.order(LinkOrder::Say(at_a, vec![say(1, "again")])).await;
         assert_eq!(b.said(1).await, [1]);
     }
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_answer_any_more_is_told_to_be_silent() {
+    let (mut a, b, at_a, _) = linked().await;
+    b.kill.cancel();
+    a.order(LinkOrder::Say(at_a, vec![say(1, "are you there?")])).await;
+    let silent = async {
+        loop {
+            match a.reports.recv().await {
+                Some(LinkReport::Silent(link)) => return link,
+                Some(LinkReport::Pulse(..)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    assert_eq!(soon("its silence", silent).await, at_a);
 }
 
 #[tokio::test]

@@ -120,11 +120,11 @@ impl Station {
         self.order(LinkOrder::Dial { dial, peer, host: None, addresses: addresses.to_vec() }).await;
     }
 
-    /// The next report that is no pulse.
+    /// The next report that does not come by time alone.
     async fn report(&mut self) -> LinkReport {
         loop {
             let report = soon(&format!("a report of {}", self.name), self.reports.recv()).await.unwrap();
-            if !matches!(report, LinkReport::Pulse(..)) {
+            if !matches!(report, LinkReport::Pulse(..) | LinkReport::Silent(_)) {
                 return report;
             }
         }

@@ -2,7 +2,7 @@
 //! were named. Pauses between tries grow, and end when the peer is seen. A peer whose link leads nowhere any more, as it
 //! seems, is looked for elsewhere while the link stays.
 
-use super::{Host, Lost, Peer, Peers};
+use super::{Host, Link, Lost, Peer, Peers};
 use crate::hub::links::{DialFailure, DialId, LinkOrder};
 use crate::limits;
 use crate::store::Op;
@@ -60,6 +60,13 @@ impl Dialing {
     }
 }
 
+impl Link {
+    /// Why it leads nowhere any more, if it seems so.
+    fn lost(&self, instant: Instant) -> Option<&Lost> {
+        self.lost.as_ref().filter(|lost| instant < lost.until)
+    }
+}
+
 impl Peer {
     /// Somebody here wants it linked.
     fn is_wanted(&self) -> bool {
@@ -80,6 +87,15 @@ impl Peer {
         }
     }
 
+    /// Nothing comes on the link. It is called where it was, too: what takes long is not the way, but how QUIC repeats what
+    /// was lost on it.
+    pub(super) fn on_silence(&mut self, instant: Instant) {
+        let link = self.link.as_ref().filter(|link| link.lost(instant).is_none());
+        if let Some(address) = link.map(|link| link.address) {
+            self.lose_link(instant, Some(address));
+        }
+    }
+
     /// The link leads nowhere any more, as it seems.
     pub(super) fn lose_link(&mut self, instant: Instant, called: Option<SocketAddr>) {
         if let Some(link) = &mut self.link {
@@ -91,9 +107,9 @@ impl Peer {
     /// Where it is to be looked for; nowhere while there is nothing wrong with its link.
     fn sought_at(&self, instant: Instant) -> Vec<SocketAddr> {
         let Some(link) = &self.link else { return self.addresses() };
-        let Some(lost) = link.lost.as_ref().filter(|lost| instant < lost.until) else { return Vec::new() };
-        let elsewhere = lost.called.iter().chain(&self.found);
-        elsewhere.copied().filter(|address| *address != link.address).collect()
+        let Some(lost) = link.lost(instant) else { return Vec::new() };
+        let elsewhere = self.found.iter().filter(|address| **address != link.address);
+        lost.called.iter().chain(elsewhere).copied().collect()
     }
 
     /// Where it may be, the likeliest first.

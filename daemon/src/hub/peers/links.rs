@@ -49,6 +49,11 @@ impl Peers {
                     peer.is_at(address);
                 }
             }
+            LinkReport::Silent(link) => {
+                if let Some(peer) = self.linked(link) {
+                    peer.on_silence(instant);
+                }
+            }
             LinkReport::Down(link, parting) => self.on_down(now, instant, link, &parting),
             LinkReport::DialFailed { dial, failures, unresolved } => {
                 self.on_dial_failed(now, instant, dial, &failures, unresolved);

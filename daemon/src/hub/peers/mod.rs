@@ -79,7 +79,8 @@ struct Link {
 struct Lost {
     /// It ends by itself until then, if it does not lead somewhere all the same.
     until: Instant,
-    /// Where the peer has called from meanwhile.
+    /// Where it is to be called: from where it has called meanwhile, or where this link leads, which may be as slow as QUIC is
+    /// where many packets are lost.
     called: Option<SocketAddr>,
 }
 

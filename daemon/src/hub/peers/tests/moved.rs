@@ -1,4 +1,4 @@
-//! Links that lead nowhere any more: a peer that moved is looked for elsewhere while its link stays.
+//! Links that lead nowhere any more, or too slowly: the peer is looked for while its link stays.
 
 use super::*;
 
@@ -129,6 +129,10 @@ fn who_calls_although_it_is_linked_has_lost_the_link_and_is_called_back_where_on
     let dialled = me.dialled();
     assert_eq!(dialled.len(), 1, "{dialled:?}");
     assert_eq!(dialled[0].2, [at(40), at(20)], "first where it called from");
+    // From where the link leads all the same: it was silent there.
+    let mut me = Box5::linked(9, Some(77));
+    hello(&mut me, 2, at(9));
+    assert_eq!(me.dialled()[0].2, [at(9), at(20)]);
     // At the same time as we for it, it looked because it had no link yet.
     let mut me = Box5::new();
     me.up_as(1, 9, "bob", Some(77), 1);
@@ -155,4 +159,37 @@ fn whose_link_stays_with_the_other_is_not_called_at_each_tick() {
     // It does.
     me.up_as(500, 1, "bob", None, 1);
     assert!(me.closed().contains(&(1, Parting::Superseded)));
+}
+
+#[test]
+fn who_is_silent_is_called_again_where_it_is_while_its_link_stays() {
+    let mut me = Box5::linked(9, Some(77));
+    let silent = |me: &mut Box5| {
+        me.report(LinkReport::Silent(1));
+        me.pass(Duration::ZERO);
+        me.dialled()
+    };
+    let dialled = silent(&mut me);
+    let [(dial, ..)] = dialled[..] else { panic!("{dialled:?}") };
+    assert_eq!(dialled, [(dial, Some(id(9)), vec![at(9), at(20)])]);
+    assert!(me.peers.show(id(9)).unwrap().linked && me.closed().is_empty());
+    assert_eq!(silent(&mut me), [], "that is known");
+    // In vain: again, in pauses that grow whatever is told meanwhile.
+    let failures = vec![(at(9), crate::hub::links::DialFailure::Unreachable("no answer".into()))];
+    me.report(LinkReport::DialFailed { dial, failures, unresolved: None });
+    assert_eq!(silent(&mut me), []);
+    me.pass(2 * limits::DIAL_FIRST);
+    let dialled = me.dialled();
+    let [(dial, ..)] = dialled[..] else { panic!("{dialled:?}") };
+    // The new link takes its place, and may be silent, too.
+    me.up_as(2, 9, "bob", Some(dial), 1);
+    assert_eq!(me.closed(), [(1, Parting::Superseded)]);
+    assert_eq!(silent(&mut me), [], "of a link that is none any more");
+    me.report(LinkReport::Silent(2));
+    me.pass(Duration::ZERO);
+    assert_eq!(me.dialled().len(), 1);
+    // Of whom nobody here wants anything.
+    let mut me = Box5::new();
+    me.up_as(1, 9, "bob", None, 1);
+    assert_eq!(silent(&mut me), []);
 }
