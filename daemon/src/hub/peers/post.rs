@@ -152,7 +152,7 @@ impl Peers {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
             (peer.row.trust, peer.is_kept) = (Trust::Known, true);
             self.is_trust_changed = true;
-            ops.push(Op::PeerSet(Box::new(peer.row.clone())));
+            ops.push(Op::PeerKnown(Box::new(peer.row.clone())));
             ops.push(Op::Append(now, Event::PeerKnown(PeerFacts { peer: label, id })));
             if let Some(link) = peer.link.as_ref().filter(|link| link.is_refused).map(|link| link.id) {
                 self.close(link, crate::hub::links::Parting::Renewed);

@@ -159,3 +159,22 @@ fn what_a_netkitd_that_was_killed_left_for_nobody_has_its_fate_at_the_start() {
     assert_eq!(me.fates(), [(Seq(1), "refused", true), (Seq(2), "refused", true)]);
     assert_eq!((me.peers.queued, me.peers.queued_bytes), (1, 1));
 }
+
+#[test]
+fn who_is_blocked_while_something_is_sent_to_it_stays_so_on_the_disk_too() {
+    let mut me = Box5::new();
+    me.up(1, 9, "bob");
+    let (reply, mut blocked) = oneshot::channel();
+    me.peers.on_command(me.now, PeerCommand::Block("bob".into(), reply));
+    let mut sent = me.ask(Route::Peer { name: name("bob"), prefix: None }, "x", None);
+    me.turn();
+    assert_eq!(blocked.try_recv().unwrap().unwrap().trust, Trust::Blocked);
+    let message = sent.try_recv().unwrap().unwrap().id;
+    assert_eq!(me.peers.show(id(9)).unwrap().trust, Trust::Blocked);
+    let behind = me.ops.iter().skip_while(|op| !op.starts_with("PeerSet")).skip(1);
+    let writes: Vec<&String> =
+        behind.filter(|op| op.starts_with("PeerSet") || op.contains("Known")).collect();
+    assert!(writes.iter().any(|op| op.starts_with("PeerKnown")), "{writes:?}");
+    assert!(!writes.iter().any(|op| op.starts_with("PeerSet")), "{writes:?}");
+    assert_eq!(me.fates(), [(message, "refused", false)]);
+}
