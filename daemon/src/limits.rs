@@ -46,9 +46,11 @@ pub const SEND_WINDOW: u64 = 512 << 10;
 pub const LINK_KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// How long a peer may be silent: three times [`LINK_KEEP_ALIVE`], so that two may be lost.
 pub const LINK_IDLE: Duration = Duration::from_secs(30);
-/// How long what is said to a peer may be repeated without any packet of its own, until it is called a second time: a LAN's
-/// round trip is a thousandth of it, and by then what is lost has been repeated some six times.
+/// How long a peer may leave packets unanswered until it is called a second time: on a LAN what is lost is repeated some six
+/// times until then, unless QUIC takes its round trip for far longer than it is.
 pub const LINK_SILENCE: Duration = Duration::from_secs(2);
+/// How often that is looked at, while there is something to answer.
+pub const LINK_LOOK: Duration = Duration::from_millis(250);
 /// The round trip taken for granted at first: a third of what RFC 9002 (section 6.2.2) has for the internet, ten times a
 /// LAN's, so that a handshake whose first packet is lost is repeated soon.
 pub const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);

@@ -84,7 +84,6 @@ fn one(db: &Connection, turn: &mut Turn<'_>, op: &Op) -> rusqlite::Result<Outcom
         Op::Stored(at, peer, epoch, n) => peers::stored(db, *at, *peer, *epoch, *n).map(done),
         Op::StoredForget(peer, epoch) => peers::forget_stored(db, *peer, *epoch).map(done),
         Op::PeerSet(peer) => peers::set(db, peer).map(done),
-        Op::PeerKnown(peer) => peers::known(db, peer).map(done),
         Op::PeerSeen(peer) => peers::seen(db, peer).map(done),
         Op::PeerRemove(peer) => {
             turn.letters.remove(db, *peer)?;

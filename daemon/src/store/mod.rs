@@ -140,8 +140,6 @@ pub enum Op {
     StoredForget(PeerId, Epoch),
     /// Keep a peer as it is now.
     PeerSet(Box<PeerRow>),
-    /// Keep a peer as one that is known, if it is not trusted or blocked meanwhile.
-    PeerKnown(Box<PeerRow>),
     /// Keep what a peer is called, where it is and when it was seen, whatever its trust is meanwhile; a new one is a
     /// stranger.
     PeerSeen(Box<PeerRow>),

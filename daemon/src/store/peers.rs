@@ -112,13 +112,6 @@ pub(super) fn set(db: &Connection, peer: &PeerRow) -> Result<()> {
     write(db, sql, peer, peer.trust)
 }
 
-pub(super) fn known(db: &Connection, peer: &PeerRow) -> Result<()> {
-    let sql = "INSERT INTO peers (id, name, trust, addresses, rooms, seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-               ON CONFLICT (id) DO UPDATE SET name = ?2, trust = CASE trust WHEN 'new' THEN ?3 ELSE trust END,
-               addresses = ?4, rooms = ?5, seen = ?6";
-    write(db, sql, peer, Trust::Known)
-}
-
 pub(super) fn seen(db: &Connection, peer: &PeerRow) -> Result<()> {
     let sql = "INSERT INTO peers (id, name, trust, addresses, rooms, seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                ON CONFLICT (id) DO UPDATE SET name = ?2, addresses = ?4, rooms = ?5, seen = ?6";
@@ -222,26 +215,6 @@ mod tests {
         seen(&db, &later(2)).unwrap();
         let trusted = |id, trust| PeerRow { trust, ..later(id) };
         assert_eq!(load(&db).unwrap().peers, [trusted(1, Trust::Blocked), trusted(2, Trust::New)]);
-    }
-
-    #[test]
-    fn who_becomes_known_stays_what_somebody_made_it_meanwhile() {
-        let dir = tempfile::tempdir().unwrap();
-        let db = db(&dir);
-        for (before, after) in [
-            (None, Trust::Known),
-            (Some(Trust::New), Trust::Known),
-            (Some(Trust::Known), Trust::Known),
-            (Some(Trust::Trusted), Trust::Trusted),
-            (Some(Trust::Blocked), Trust::Blocked),
-        ] {
-            remove(&db, row(1).id).unwrap();
-            if let Some(trust) = before {
-                set(&db, &PeerRow { trust, addresses: vec![], ..row(1) }).unwrap();
-            }
-            known(&db, &row(1)).unwrap();
-            assert_eq!(load(&db).unwrap().peers, [PeerRow { trust: after, ..row(1) }], "{before:?}");
-        }
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(super) async fn run(links: &Links, link: LinkId, greeted: Box<Greeted>, mail
     let (mut is_written, mut is_closed) = (false, false);
     loop {
         tokio::select! {
+            biased; // what is to be written is known before it is
+            never = &mut silence => match never {},
             parting = &mut reader => {
                 let is_ours = matches!(connection.close_reason(), Some(ConnectionError::LocallyClosed));
                 greet::close(&connection, &parting); // without effect where it is closed
@@ -38,7 +40,6 @@ pub(super) async fn run(links: &Links, link: LinkId, greeted: Box<Greeted>, mail
             // Where it failed the reader learns why, after what came before.
             () = &mut writer, if !is_written => is_written = true,
             () = &mut overdue, if !is_closed => is_written = true,
-            never = &mut silence => match never {},
         }
         if is_written
             && !is_closed

@@ -1,5 +1,5 @@
-//! When a connection is taken for one that leads nowhere: packets go out again and again, and none comes. QUIC repeats what
-//! was lost in pauses that double, each of the round trip that it measured last; where many packets are lost it measures
+//! When a connection is taken for one that leads nowhere: what is to be answered goes out, and nothing comes. QUIC repeats
+//! what was lost in pauses that double, each of the round trip that it measured last; where many packets are lost it measures
 //! wrong ones, and a connection that is made anew gets through sooner than the next repeat.
 
 use super::Links;
@@ -10,7 +10,7 @@ use quinn::{Connection, ConnectionStats};
 use std::convert::Infallible;
 use tokio::time::{Instant, sleep};
 
-/// Tells the hub while what was said to the peer is not answered, and its packets neither.
+/// Tells the hub of silence again and again while it lasts. Looks only for a while after something was to be said.
 pub(super) async fn tell(
     links: &Links,
     link: LinkId,
@@ -18,81 +18,102 @@ pub(super) async fn tell(
     mailbox: &Mailbox,
 ) -> Infallible {
     loop {
-        mailbox.until_unanswered().await;
-        let mut silence = Silence::after(Instant::now(), counts(&connection.stats()));
-        while mailbox.is_unanswered() {
-            sleep(limits::LINK_SILENCE / 2).await;
+        mailbox.speaking().await;
+        let mut silence = Silence::before(counts(&connection.stats()));
+        loop {
+            sleep(limits::LINK_LOOK).await;
             if silence.lasts(Instant::now(), counts(&connection.stats())) {
                 let _ = links.reports.send(LinkReport::Silent(link)).await; // a hub that ended ends the link
+            }
+            // What a message leads to may be held back by QUIC, and go out later.
+            if silence.since.is_none() && !mailbox.is_unanswered() {
+                break;
             }
         }
     }
 }
 
-/// Datagrams of a connection, as they are counted.
+/// What is counted of a connection.
 #[derive(Clone, Copy, Debug)]
 struct Counts {
+    /// Stream frames that went out: each is to be acknowledged.
+    frames: u64,
+    /// Datagrams that went out.
     sent: u64,
+    /// Datagrams that came.
     heard: u64,
 }
 
 fn counts(stats: &ConnectionStats) -> Counts {
-    Counts { sent: stats.udp_tx.datagrams, heard: stats.udp_rx.datagrams }
+    Counts { frames: stats.frame_tx.stream, sent: stats.udp_tx.datagrams, heard: stats.udp_rx.datagrams }
 }
 
 #[derive(Debug)]
 struct Silence {
-    since: Instant,
-    /// When it began.
-    first: Counts,
-    /// At the last look.
+    /// As it was when something came last.
     last: Counts,
+    /// Since when there is something to answer.
+    since: Option<Instant>,
 }
 
 impl Silence {
-    fn after(now: Instant, counts: Counts) -> Silence {
-        Silence { since: now, first: counts, last: counts }
+    /// Before anything goes out.
+    fn before(counts: Counts) -> Silence {
+        Silence { last: counts, since: None }
     }
 
-    /// Looks at the counts: whether several packets went out, the last of them not just now, and none came for long.
+    /// Looks at the counts: whether there has been something to answer for long, since that was told last, and nothing came.
     fn lasts(&mut self, now: Instant, counts: Counts) -> bool {
-        if counts.heard != self.first.heard {
-            *self = Silence::after(now, counts);
+        if counts.heard != self.last.heard {
+            *self = Silence::before(counts);
+        } else if counts.frames > self.last.frames || counts.sent > self.last.sent + 1 {
+            // What is repeated need not be a stream's, and goes out as two. One alone may acknowledge what came last.
+            self.since.get_or_insert(now);
         }
-        // One alone may acknowledge what came last, and is not answered; what QUIC repeats goes out as two.
-        let is_asked = self.last.sent > self.first.sent + 1;
-        self.last = counts;
-        is_asked && now >= self.since + limits::LINK_SILENCE
+        let lasts = self.since.is_some_and(|since| now >= since + limits::LINK_SILENCE);
+        if lasts {
+            self.since = Some(now);
+        }
+        lasts
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
-    /// What is told at looks with these counts of what was sent and heard, half of the limit apart.
-    fn told(counts: &[(u64, u64)]) -> Vec<bool> {
-        let (mut now, all) = (Instant::now(), counts.iter().map(|&(sent, heard)| Counts { sent, heard }));
-        let mut silence = Silence::after(now, Counts { sent: 10, heard: 10 });
-        let mut look = |counts| {
-            now += limits::LINK_SILENCE / 2 + Duration::from_millis(1);
-            silence.lasts(now, counts)
+    /// What is told at looks, half of the limit apart, with these counts of frames, of what was sent and of what came.
+    fn told(counts: &[(u64, u64, u64)]) -> Vec<bool> {
+        let mut now = Instant::now();
+        let mut silence = Silence::before(Counts { frames: 5, sent: 10, heard: 10 });
+        let mut look = |&(frames, sent, heard)| {
+            now += limits::LINK_SILENCE / 2;
+            silence.lasts(now, Counts { frames, sent, heard })
         };
-        all.map(&mut look).collect()
+        counts.iter().map(&mut look).collect()
     }
 
     #[test]
-    fn a_connection_is_silent_when_packets_went_out_and_none_came_for_long() {
-        assert_eq!(told(&[(12, 10), (12, 10), (12, 10)]), [false, true, true]);
-        assert_eq!(told(&[(10, 10), (10, 10), (12, 10), (14, 10)]), [false, false, false, true], "just now");
+    fn a_connection_is_silent_when_nothing_came_for_long_after_a_frame_or_what_is_repeated() {
+        let frame = (6, 11, 10);
+        assert_eq!(told(&[frame, frame, frame, frame, frame]), [false, false, true, false, true]);
+        let repeated = (5, 12, 10);
+        assert_eq!(told(&[repeated, repeated, repeated]), [false, false, true]);
+        assert_eq!(told(&[(5, 10, 10), (5, 10, 10), frame, frame]), [false; 4], "not for long");
+        assert_eq!(
+            told(&[frame, (7, 12, 11), (7, 12, 11), (8, 13, 11), (8, 13, 11)]),
+            [false; 5],
+            "not since"
+        );
     }
 
     #[test]
     fn who_answers_or_has_nothing_to_answer_is_not_silent() {
-        assert_eq!(told(&[(20, 11), (30, 12), (40, 13), (50, 14)]), [false; 4]);
-        assert_eq!(told(&[(20, 10), (20, 11), (20, 11), (20, 11)]), [false; 4], "all is acknowledged");
-        assert_eq!(told(&[(11, 10), (11, 10), (11, 10)]), [false; 3], "that acknowledged what came");
-        assert_eq!(told(&[(12, 10), (12, 11), (14, 11), (14, 11)]), [false, false, false, true], "anew");
+        let answered: Vec<_> = (1..9).map(|n| (5 + 2 * n, 10 + 4 * n, 10 + n)).collect();
+        assert_eq!(told(&answered), [false; 8]);
+        let acknowledged = (9, 20, 11);
+        assert_eq!(told(&[(9, 20, 10), acknowledged, acknowledged, acknowledged, acknowledged]), [false; 5]);
+        let acknowledging = (5, 11, 10);
+        assert_eq!(told(&[acknowledging; 5]), [false; 5]);
     }
 }

@@ -104,6 +104,7 @@ async fn a_killed_peer_is_noticed_within_a_second_of_its_return() {
 async fn a_peer_that_does_not_answer_any_more_is_told_to_be_silent() {
     let (mut a, b, at_a, _) = linked().await;
     b.kill.cancel();
+    ended(b.thread).await; // else it may still acknowledge
     a.order(LinkOrder::Say(at_a, vec![say(1, "are you there?")])).await;
     let silent = async {
         loop {

@@ -210,7 +210,7 @@ async fn a_stranger_that_reads_nothing_is_given_up() {
         b.order(LinkOrder::Say(link, vec![say(n, text.clone())])).await;
         match b.reports.try_recv() {
             Ok(LinkReport::Down(_, parting)) => break parting,
-            Ok(LinkReport::Pulse(..)) | Err(_) => tokio::task::yield_now().await,
+            Ok(LinkReport::Pulse(..) | LinkReport::Silent(_)) | Err(_) => tokio::task::yield_now().await,
             Ok(other) => panic!("{other:?}"),
         }
         assert!(n < 1_000_000);

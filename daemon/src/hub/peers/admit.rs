@@ -28,7 +28,7 @@ impl Peers {
         if let Some(Target::Host(host)) = &target
             && let Some(host) = self.hosts.get_mut(host)
         {
-            host.dialing.ended(instant);
+            host.dialing.ended(instant, up.dial);
             host.reached = Some(up.address);
             host.trouble = None;
         }
@@ -39,7 +39,7 @@ impl Peers {
         }
         if let (Err(why), Some(peer)) = (&admitted, self.peers.get_mut(&up.peer)) {
             match (&target, up.dial) {
-                (Some(Target::Peer(_)), _) => peer.dialing.failed(instant),
+                (Some(Target::Peer(_)), _) => peer.dialing.failed(instant, up.dial),
                 (_, None) if *why == Parting::Superseded => peer.on_second(instant, up.address),
                 _ => {}
             }
@@ -66,7 +66,7 @@ impl Peers {
         peer.row.seen = now;
         peer.is_at(up.address);
         (peer.trouble, peer.turns_away, peer.is_missed) = (None, false, false);
-        peer.dialing.ended(instant);
+        peer.dialing.ended(instant, up.dial);
         peer.file_port = up.hello.file_port;
         self.arrived.push(up.peer);
         ops.push(Op::PeerSeen(Box::new(peer.row.clone())));
@@ -83,6 +83,7 @@ impl Peers {
             is_over: false,
             since: instant,
             lost: None,
+            silent: None,
             rtt: None,
             said: 0,
             said_bytes: 0,
@@ -106,7 +107,7 @@ impl Peers {
         let strangers = self
             .links
             .values()
-            .filter(|id| self.peers.get(id).is_some_and(|p| p.row.trust == Trust::New))
+            .filter(|id| **id != up.peer && self.peers.get(id).is_some_and(|p| p.row.trust == Trust::New))
             .count();
         let is_stranger = known == Trust::New && !is_added && up.dial.is_none();
         let is_new = self.peers.get(&up.peer).is_none_or(|peer| !peer.is_kept);
@@ -167,9 +168,10 @@ impl Peers {
 
 impl Peer {
     /// It has dialled, but our link stays. If it did not look for us at the same time as we for it, it has lost that link,
-    /// and only we can replace it.
+    /// and only we can replace it, whoever it is.
     fn on_second(&mut self, instant: Instant, from: SocketAddr) {
-        if self.link.as_ref().is_some_and(|link| link.since + limits::DIAL_FIRST < instant) {
+        if self.link.as_ref().is_some_and(|link| link.since + limits::DIAL < instant) {
+            self.is_missed = true;
             self.lose_link(instant, Some(from));
         }
     }

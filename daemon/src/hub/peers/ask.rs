@@ -161,7 +161,8 @@ impl Peers {
 
     fn change(&mut self, now: Timestamp, id: PeerId, trust: Trust, reply: Reply<Box<Shown>>) {
         let facts = PeerFacts { peer: self.label(id), id };
-        let Some(peer) = self.peers.get(&id) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.changing += 1;
         let row = PeerRow { trust, ..peer.row.clone() };
         let event =
             if trust == Trust::Blocked { Event::PeerBlocked(facts) } else { Event::PeerTrusted(facts) };
@@ -169,8 +170,16 @@ impl Peers {
         self.ask(ops, Follow::Changed(id, trust, reply));
     }
 
+    /// What was asked of a peer's trust is committed, or could not be.
+    pub(super) fn no_longer_changing(&mut self, id: PeerId) {
+        if let Some(peer) = self.leaving.get_mut(&id).or_else(|| self.peers.get_mut(&id)) {
+            peer.changing = peer.changing.saturating_sub(1);
+        }
+    }
+
     /// A peer is trusted otherwise: what it may do on its link follows.
     pub(super) fn changed(&mut self, now: Timestamp, instant: Instant, id: PeerId, trust: Trust) {
+        self.no_longer_changing(id);
         let accept = self.rules.accept;
         if let Some(peer) = self.leaving.get_mut(&id) {
             peer.row.trust = trust; // should it stay; who has come meanwhile is a stranger

@@ -1,6 +1,6 @@
 //! When a peer is looked for, and where: those that somebody here knows, those for whom something waits, and hosts that
 //! were named. Pauses between tries grow, and end when the peer is seen. A peer whose link leads nowhere any more, as it
-//! seems, is looked for elsewhere while the link stays.
+//! seems, is looked for while the link stays.
 
 use super::{Host, Link, Lost, Peer, Peers};
 use crate::hub::links::{DialFailure, DialId, LinkOrder};
@@ -47,23 +47,32 @@ impl Dialing {
 
     /// In vain: the next try comes later, a quarter more or less, so that boxes that lost each other do not look all at
     /// once.
-    pub(super) fn failed(&mut self, instant: Instant) {
-        self.attempt = None;
+    pub(super) fn failed(&mut self, instant: Instant, dial: Option<DialId>) {
+        self.over(dial);
         self.pause = (2 * self.pause).clamp(limits::DIAL_FIRST, limits::DIAL_LONGEST);
         let jitter = std::hash::RandomState::new().hash_one(0) % 1000;
         self.due = instant + self.pause.mul_f64(0.75 + 0.5 * jitter as f64 / 1000.0);
     }
 
-    /// It was found. Should it be lost, it is due after those who are due already.
-    pub(super) fn ended(&mut self, instant: Instant) {
-        *self = Dialing::now(instant);
+    /// It was found, by this attempt or because it called. Should it be lost, it is due after those who are due already.
+    pub(super) fn ended(&mut self, instant: Instant, dial: Option<DialId>) {
+        self.over(dial);
+        (self.due, self.pause) = (instant, Duration::ZERO);
+    }
+
+    /// An attempt is over; another one that is under way is not.
+    fn over(&mut self, dial: Option<DialId>) {
+        self.attempt = self.attempt.filter(|attempt| Some(*attempt) != dial);
     }
 }
 
 impl Link {
-    /// Why it leads nowhere any more, if it seems so.
     fn lost(&self, instant: Instant) -> Option<&Lost> {
         self.lost.as_ref().filter(|lost| instant < lost.until)
+    }
+
+    fn is_silent(&self, instant: Instant) -> bool {
+        self.silent.is_some_and(|until| instant < until)
     }
 }
 
@@ -87,29 +96,37 @@ impl Peer {
         }
     }
 
-    /// Nothing comes on the link. It is called where it was, too: what takes long is not the way, but how QUIC repeats what
-    /// was lost on it.
+    /// Nothing comes on the link, which is told again while it lasts.
     pub(super) fn on_silence(&mut self, instant: Instant) {
-        let link = self.link.as_ref().filter(|link| link.lost(instant).is_none());
-        if let Some(address) = link.map(|link| link.address) {
-            self.lose_link(instant, Some(address));
+        let Some(link) = &mut self.link else { return };
+        if !link.is_silent(instant) {
+            self.dialing.hurry(instant);
         }
+        link.silent = Some(instant + 2 * limits::LINK_SILENCE);
     }
 
     /// The link leads nowhere any more, as it seems.
     pub(super) fn lose_link(&mut self, instant: Instant, called: Option<SocketAddr>) {
-        if let Some(link) = &mut self.link {
-            link.lost = Some(Lost { until: instant + limits::LINK_IDLE, called });
+        let Some(link) = &mut self.link else { return };
+        if link.lost(instant).is_none_or(|lost| lost.called != called) {
             self.dialing.hurry(instant);
         }
+        link.lost = Some(Lost { until: instant + limits::LINK_IDLE, called });
     }
 
-    /// Where it is to be looked for; nowhere while there is nothing wrong with its link.
+    /// Where it is to be looked for; nowhere while there is nothing wrong with its link. Where that is silent it may well be
+    /// there, and only what QUIC repeats come late.
     fn sought_at(&self, instant: Instant) -> Vec<SocketAddr> {
         let Some(link) = &self.link else { return self.addresses() };
-        let Some(lost) = link.lost(instant) else { return Vec::new() };
-        let elsewhere = self.found.iter().filter(|address| **address != link.address);
-        lost.called.iter().chain(elsewhere).copied().collect()
+        let mut addresses = Vec::new();
+        if let Some(lost) = link.lost(instant) {
+            addresses.extend(lost.called);
+            addresses.extend(self.found.iter().filter(|address| **address != link.address));
+        }
+        if link.is_silent(instant) && !addresses.contains(&link.address) {
+            addresses.push(link.address);
+        }
+        addresses
     }
 
     /// Where it may be, the likeliest first.
@@ -211,7 +228,7 @@ impl Peers {
         match target {
             Target::Peer(id) => {
                 let Some(peer) = self.peers.get_mut(&id) else { return };
-                peer.dialing.failed(instant);
+                peer.dialing.failed(instant, Some(dial));
                 // Another box has those addresses now.
                 let is_gone = |at: &SocketAddr| {
                     failures.iter().any(|(of, why)| of == at && matches!(why, DialFailure::Another(_)))
@@ -226,7 +243,7 @@ impl Peers {
             }
             Target::Host(name) => {
                 let Some(host) = self.hosts.get_mut(&name) else { return };
-                host.dialing.failed(instant);
+                host.dialing.failed(instant, Some(dial));
                 let pinned = host.row.peer;
                 let another = failures.iter().find_map(|(at, why)| match why {
                     DialFailure::Another(id) => Some((*at, *id)),

@@ -77,7 +77,10 @@ impl Peers {
                 self.no_longer_posting(&posting);
                 answer(posting.reply, Err(error.clone()));
             }
-            Follow::Changed(_, _, reply) => answer(reply, Err(error.clone())),
+            Follow::Changed(id, _, reply) => {
+                self.no_longer_changing(id);
+                answer(reply, Err(error.clone()));
+            }
             Follow::Removed(id, reply) => {
                 self.not_removed(instant, id);
                 answer(reply, Err(error.clone()));

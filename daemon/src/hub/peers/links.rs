@@ -245,15 +245,15 @@ impl Peers {
         match parting {
             Parting::Blocked => {
                 peer.trouble = Some("it does not want this box".to_owned());
-                peer.dialing.failed(instant);
+                peer.dialing.failed(instant, None);
             }
             Parting::Busy => {
                 peer.trouble = Some("it has too much to do".to_owned());
-                peer.dialing.failed(instant);
+                peer.dialing.failed(instant, None);
             }
             Parting::Protocol(why) => {
                 peer.trouble = Some(format!("it was not understood: {why}"));
-                peer.dialing.failed(instant);
+                peer.dialing.failed(instant, None);
             }
             Parting::Stopping | Parting::Superseded | Parting::Renewed | Parting::Lost(_) => {
                 peer.dialing.hurry(instant);

@@ -68,6 +68,8 @@ struct Link {
     is_over: bool,
     since: Instant,
     lost: Option<Lost>,
+    /// Nothing comes on it, although there is something to answer; until then, if that is not told again.
+    silent: Option<Instant>,
     rtt: Option<Duration>,
     /// How many of the letters were said on it, from the first on, and their bytes.
     said: usize,
@@ -79,8 +81,7 @@ struct Link {
 struct Lost {
     /// It ends by itself until then, if it does not lead somewhere all the same.
     until: Instant,
-    /// Where it is to be called: from where it has called meanwhile, or where this link leads, which may be as slow as QUIC is
-    /// where many packets are lost.
+    /// Where the peer has called from meanwhile.
     called: Option<SocketAddr>,
 }
 
@@ -89,6 +90,8 @@ struct Peer {
     row: PeerRow,
     /// The row is in the database.
     is_kept: bool,
+    /// How often its trust is being changed.
+    changing: usize,
     link: Option<Link>,
     /// Where it announces itself.
     found: Vec<SocketAddr>,
@@ -344,6 +347,7 @@ impl Peer {
             heard: 0,
             dialing: Dialing::now(instant),
             is_missed: false,
+            changing: 0,
             file_port: None,
             allowance: Allowance::new(limits::STRANGER_RATE, limits::STRANGER_BURST, instant),
             trouble: None,

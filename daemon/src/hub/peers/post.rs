@@ -141,18 +141,20 @@ impl Peers {
         Ok(all)
     }
 
-    /// Who is sent something by name, or named by a host, is known from then on.
+    /// Who is sent something by name, or named by a host, is known from then on; whom somebody is about to trust or to block
+    /// becomes that alone.
     pub(super) fn make_known(&mut self, now: Timestamp, to: &[PeerId]) -> Vec<Op> {
         let mut ops = Vec::new();
         for &id in to {
-            if self.peers.get(&id).is_none_or(|peer| peer.row.trust != Trust::New) {
+            let is_stranger = |peer: &super::Peer| peer.row.trust == Trust::New && peer.changing == 0;
+            if !self.peers.get(&id).is_some_and(is_stranger) {
                 continue;
             }
             let label = self.label(id);
             let Some(peer) = self.peers.get_mut(&id) else { continue };
             (peer.row.trust, peer.is_kept) = (Trust::Known, true);
             self.is_trust_changed = true;
-            ops.push(Op::PeerKnown(Box::new(peer.row.clone())));
+            ops.push(Op::PeerSet(Box::new(peer.row.clone())));
             ops.push(Op::Append(now, Event::PeerKnown(PeerFacts { peer: label, id })));
             if let Some(link) = peer.link.as_ref().filter(|link| link.is_refused).map(|link| link.id) {
                 self.close(link, crate::hub::links::Parting::Renewed);

@@ -48,7 +48,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Line>> {
     Ok(vec![
         line("file", of_file).note(format!("{} GiB that nobody has hashed", size >> 30)),
         line("manifest", of_manifest),
-        line("get", of_get).note("from the call until it is in the file, compared with the manifest"),
+        line("get", of_get).note("from the call until it is in the file"),
         memory("who fetches", peaks[0]),
         memory("who serves", peaks[1]),
     ])

@@ -164,17 +164,28 @@ fn what_a_netkitd_that_was_killed_left_for_nobody_has_its_fate_at_the_start() {
 fn who_is_blocked_while_something_is_sent_to_it_stays_so_on_the_disk_too() {
     let mut me = Box5::new();
     me.up(1, 9, "bob");
-    let (reply, mut blocked) = oneshot::channel();
-    me.peers.on_command(me.now, PeerCommand::Block("bob".into(), reply));
+    let block = |me: &mut Box5| {
+        let (reply, answer) = oneshot::channel();
+        me.peers.on_command(me.now, PeerCommand::Block("bob".into(), reply));
+        answer
+    };
+    let mut blocked = block(&mut me);
     let mut sent = me.ask(Route::Peer { name: name("bob"), prefix: None }, "x", None);
     me.turn();
     assert_eq!(blocked.try_recv().unwrap().unwrap().trust, Trust::Blocked);
     let message = sent.try_recv().unwrap().unwrap().id;
     assert_eq!(me.peers.show(id(9)).unwrap().trust, Trust::Blocked);
-    let behind = me.ops.iter().skip_while(|op| !op.starts_with("PeerSet")).skip(1);
-    let writes: Vec<&String> =
-        behind.filter(|op| op.starts_with("PeerSet") || op.contains("Known")).collect();
-    assert!(writes.iter().any(|op| op.starts_with("PeerKnown")), "{writes:?}");
-    assert!(!writes.iter().any(|op| op.starts_with("PeerSet")), "{writes:?}");
     assert_eq!(me.fates(), [(message, "refused", false)]);
+    let writes: Vec<&String> = me.ops.iter().filter(|op| op.starts_with("PeerSet")).collect();
+    assert_eq!(writes.len(), 1, "{writes:?}");
+    assert!(!me.events.iter().any(|event| matches!(event, Event::PeerKnown(_))), "{:?}", me.events);
+    // A change that fails leaves a stranger, who can become known.
+    let mut me = Box5::new();
+    me.up(1, 9, "bob");
+    let mut failed = block(&mut me);
+    let step = me.peers.steps.pop().unwrap();
+    me.peers.on_failed(me.instant, step.follow, &Error::new(Kind::NoSpace, "the disk is full"));
+    failed.try_recv().unwrap().unwrap_err();
+    me.send("bob", "x").unwrap();
+    assert_eq!(me.peers.show(id(9)).unwrap().trust, Trust::Known);
 }

@@ -161,35 +161,71 @@ fn whose_link_stays_with_the_other_is_not_called_at_each_tick() {
     assert!(me.closed().contains(&(1, Parting::Superseded)));
 }
 
+/// A link is told to be silent: who is called then.
+fn silent(me: &mut Box5, link: LinkId) -> Vec<(DialId, Option<PeerId>, Vec<SocketAddr>)> {
+    me.report(LinkReport::Silent(link));
+    me.pass(Duration::ZERO);
+    me.dialled()
+}
+
+fn in_vain(me: &mut Box5, dial: DialId) {
+    let failures = vec![(at(9), crate::hub::links::DialFailure::Unreachable("no answer".into()))];
+    me.report(LinkReport::DialFailed { dial, failures, unresolved: None });
+}
+
 #[test]
 fn who_is_silent_is_called_again_where_it_is_while_its_link_stays() {
     let mut me = Box5::linked(9, Some(77));
-    let silent = |me: &mut Box5| {
-        me.report(LinkReport::Silent(1));
-        me.pass(Duration::ZERO);
-        me.dialled()
-    };
-    let dialled = silent(&mut me);
+    let dialled = silent(&mut me, 1);
     let [(dial, ..)] = dialled[..] else { panic!("{dialled:?}") };
-    assert_eq!(dialled, [(dial, Some(id(9)), vec![at(9), at(20)])]);
+    assert_eq!(dialled, [(dial, Some(id(9)), vec![at(9)])]);
     assert!(me.peers.show(id(9)).unwrap().linked && me.closed().is_empty());
-    assert_eq!(silent(&mut me), [], "that is known");
+    assert_eq!(silent(&mut me, 1), [], "that is under way");
     // In vain: again, in pauses that grow whatever is told meanwhile.
-    let failures = vec![(at(9), crate::hub::links::DialFailure::Unreachable("no answer".into()))];
-    me.report(LinkReport::DialFailed { dial, failures, unresolved: None });
-    assert_eq!(silent(&mut me), []);
+    in_vain(&mut me, dial);
+    assert_eq!(silent(&mut me, 1), []);
     me.pass(2 * limits::DIAL_FIRST);
     let dialled = me.dialled();
     let [(dial, ..)] = dialled[..] else { panic!("{dialled:?}") };
     // The new link takes its place, and may be silent, too.
     me.up_as(2, 9, "bob", Some(dial), 1);
     assert_eq!(me.closed(), [(1, Parting::Superseded)]);
-    assert_eq!(silent(&mut me), [], "of a link that is none any more");
-    me.report(LinkReport::Silent(2));
-    me.pass(Duration::ZERO);
-    assert_eq!(me.dialled().len(), 1);
+    assert_eq!(silent(&mut me, 1), [], "it is none any more");
+    assert_eq!(silent(&mut me, 2).len(), 1);
     // Of whom nobody here wants anything.
     let mut me = Box5::new();
     me.up_as(1, 9, "bob", None, 1);
-    assert_eq!(silent(&mut me), []);
+    assert_eq!(silent(&mut me, 1), []);
+}
+
+#[test]
+fn who_answers_after_a_silence_is_left_alone() {
+    let mut me = Box5::linked(9, Some(77));
+    let dial = silent(&mut me, 1)[0].0;
+    me.pass(limits::LINK_SILENCE);
+    in_vain(&mut me, dial);
+    for _ in 0..60 {
+        me.pass(limits::LINK_SILENCE);
+        assert_eq!(me.dialled(), []);
+    }
+}
+
+#[test]
+fn who_says_goodbye_and_is_silent_is_called_where_it_was() {
+    let mut me = Box5::linked(9, Some(77));
+    me.peers.on_sighting(me.now, me.instant, Sighting::Gone(id(9)));
+    me.pass(Duration::from_secs(1));
+    assert_eq!(me.dialled(), []);
+    assert_eq!(silent(&mut me, 1)[0].2, [at(9)]);
+}
+
+#[test]
+fn a_call_that_is_under_way_when_the_peer_calls_is_the_only_one() {
+    let mut me = Box5::linked(9, None);
+    let dial = silent(&mut me, 1)[0].0;
+    me.up_as(2, 9, "bob", None, 1);
+    assert_eq!(silent(&mut me, 2), [], "it may still be answered");
+    in_vain(&mut me, dial);
+    me.pass(2 * limits::DIAL_FIRST);
+    assert_eq!(me.dialled().len(), 1);
 }
