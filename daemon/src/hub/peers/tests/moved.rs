@@ -133,6 +133,15 @@ fn who_calls_although_it_is_linked_has_lost_the_link_and_is_called_back_where_on
     let mut me = Box5::linked(9, Some(77));
     hello(&mut me, 2, at(9));
     assert_eq!(me.dialled()[0].2, [at(9), at(20)]);
+    // A stranger that we have called, too: nobody else can give it a link.
+    let mut me = Box5::new();
+    me.up_as(1, 9, "bob", Some(77), 1);
+    me.pass(2 * limits::DIAL);
+    hello(&mut me, 2, at(9));
+    let dialled = me.dialled();
+    assert_eq!(dialled.len(), 1, "{dialled:?}");
+    hello(&mut me, 3, at(9));
+    assert_eq!(me.dialled(), [], "that is under way");
     // At the same time as we for it, it looked because it had no link yet.
     let mut me = Box5::new();
     me.up_as(1, 9, "bob", Some(77), 1);

@@ -150,6 +150,9 @@ fn strangers_are_bounded() {
     }
     assert_eq!(me.closed(), [(limits::STRANGERS as u64, Parting::Busy)]);
     assert_eq!(me.peers.counts().refused, 1);
+    // Who calls again keeps its place.
+    me.up(100, 100, "s0");
+    assert_eq!(me.closed(), [(0, Parting::Superseded)]);
 }
 
 #[test]
