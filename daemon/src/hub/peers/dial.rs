@@ -114,8 +114,8 @@ impl Peer {
         link.lost = Some(Lost { until: instant + limits::LINK_IDLE, called });
     }
 
-    /// Where it is to be looked for; nowhere while there is nothing wrong with its link. Where that is silent it may well be
-    /// there, and only what QUIC repeats come late.
+    /// Where it is to be looked for; nowhere while there is nothing wrong with its link. Where that is silent it may be there
+    /// all the same, and only QUIC's repeats be late.
     fn sought_at(&self, instant: Instant) -> Vec<SocketAddr> {
         let Some(link) = &self.link else { return self.addresses() };
         let mut addresses = Vec::new();
