@@ -83,6 +83,12 @@ impl Line {
         self.judged(format!("asked: {asked} or less"), is_kept)
     }
 
+    /// The same of what may not be more in any round.
+    pub(crate) fn never_above(self, asked: f64) -> Line {
+        let is_kept = self.spread.is_some_and(|spread| spread.max <= asked);
+        self.judged(format!("asked: {asked} or less each time"), is_kept)
+    }
+
     fn judged(self, asked: String, is_kept: bool) -> Line {
         self.note(format!("{asked}: {}", if is_kept { "kept" } else { "MISSED" }))
     }
@@ -209,12 +215,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_is_held_against_the_median() {
+    fn what_is_asked_is_held_against_the_median_or_each_round() {
         let line = || Line::new("rpc", "netkitd", "p50", "ms", &[1.0, 2.0, 30.0]).note("many");
         assert_eq!(line().at_least(2.0).note("x").note, "many; asked: 2 or more: kept; x");
         assert_eq!(line().at_least(2.1).note, "many; asked: 2.1 or more: MISSED");
         assert_eq!(line().at_most(2.0).note, "many; asked: 2 or less: kept");
         assert_eq!(line().at_most(1.9).note, "many; asked: 1.9 or less: MISSED");
+        assert_eq!(line().never_above(30.0).note, "many; asked: 30 or less each time: kept");
+        assert_eq!(line().never_above(29.9).note, "many; asked: 29.9 or less each time: MISSED");
         assert_eq!(Line::new("rpc", "", "", "", &[]).at_most(1.0).note, "asked: 1 or less: MISSED");
     }
 

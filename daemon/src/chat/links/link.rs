@@ -188,10 +188,7 @@ impl Batch<'_> {
                     self.hand_over().await?;
                 }
             }
-            Frame::Stored { n } => {
-                self.mailbox.answered(n);
-                self.stored = self.stored.max(Some(n));
-            }
+            Frame::Stored { n } => self.stored = self.stored.max(Some(n)),
             Frame::Refused { n, code } => {
                 self.mailbox.answered(n);
                 self.hand_over().await?;
@@ -226,6 +223,7 @@ impl Batch<'_> {
             self.report(LinkReport::Said(self.link, said)).await?;
         }
         if let Some(n) = self.stored.take() {
+            self.mailbox.answered(n);
             self.report(LinkReport::Stored(self.link, n)).await?;
         }
         Ok(())

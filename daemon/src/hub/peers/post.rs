@@ -2,7 +2,7 @@
 //! there.
 
 use super::fate::{FULL, refused};
-use super::{Follow, Letter, Peers, Reply, Step};
+use super::{Follow, Letter, Peer, Peers, Reply, Step};
 use crate::hub::answer;
 use crate::hub::handle::{Queued, Route, SendRequest};
 use crate::hub::links::{LinkOrder, Say};
@@ -146,7 +146,7 @@ impl Peers {
     pub(super) fn make_known(&mut self, now: Timestamp, to: &[PeerId]) -> Vec<Op> {
         let mut ops = Vec::new();
         for &id in to {
-            let is_stranger = |peer: &super::Peer| peer.row.trust == Trust::New && peer.changing == 0;
+            let is_stranger = |peer: &Peer| peer.row.trust == Trust::New && peer.changing == 0;
             if !self.peers.get(&id).is_some_and(is_stranger) {
                 continue;
             }

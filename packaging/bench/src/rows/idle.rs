@@ -34,7 +34,8 @@ pub(super) fn peak(daemon: &Daemon) -> Result<f64> {
     Ok(field(&status(daemon)?, "VmHWM:")? / 1024.0)
 }
 
-fn status(daemon: &Daemon) -> Result<String> {
+/// What the kernel tells of its process.
+pub(super) fn status(daemon: &Daemon) -> Result<String> {
     fs::read_to_string(format!("/proc/{}/status", daemon.pid())).context("netkitd is gone")
 }
 

@@ -1,7 +1,7 @@
 //! Row `links`: what each idle linked peer costs a netkitd in memory.
 
 use super::Plan;
-use super::idle::field;
+use super::idle::{field, status};
 use super::strangers::Strangers;
 use crate::daemon::Daemon;
 use crate::linked::linked;
@@ -9,7 +9,6 @@ use crate::measure::{Subject, interleave};
 use crate::report::Line;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
-use std::fs;
 use std::time::Duration;
 
 pub(crate) const ROW: &str = "links";
@@ -57,6 +56,5 @@ fn round(peers: usize) -> Result<[f64; 2]> {
 
 /// Resident memory in KiB.
 fn resident(daemon: &Daemon) -> Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).context("netkitd is gone")?;
-    field(&status, "VmRSS:")
+    field(&status(daemon)?, "VmRSS:")
 }

@@ -47,8 +47,7 @@ fn who_is_looked_for_in_vain_is_looked_for_until_the_link_would_have_ended() {
         for (dial, ..) in me.dialled() {
             assert!(me.instant < begun + limits::LINK_IDLE);
             tries += 1;
-            let failures = vec![(at(20), crate::hub::links::DialFailure::Unreachable("x".into()))];
-            me.report(LinkReport::DialFailed { dial, failures, unresolved: None });
+            in_vain(&mut me, dial, at(20));
         }
         me.pass(Duration::from_millis(500));
     }
@@ -177,8 +176,8 @@ fn silent(me: &mut Box5, link: LinkId) -> Vec<(DialId, Option<PeerId>, Vec<Socke
     me.dialled()
 }
 
-fn in_vain(me: &mut Box5, dial: DialId) {
-    let failures = vec![(at(9), crate::hub::links::DialFailure::Unreachable("no answer".into()))];
+fn in_vain(me: &mut Box5, dial: DialId, address: SocketAddr) {
+    let failures = vec![(address, crate::hub::links::DialFailure::Unreachable("no answer".into()))];
     me.report(LinkReport::DialFailed { dial, failures, unresolved: None });
 }
 
@@ -191,7 +190,7 @@ fn who_is_silent_is_called_again_where_it_is_while_its_link_stays() {
     assert!(me.peers.show(id(9)).unwrap().linked && me.closed().is_empty());
     assert_eq!(silent(&mut me, 1), [], "that is under way");
     // In vain: again, in pauses that grow whatever is told meanwhile.
-    in_vain(&mut me, dial);
+    in_vain(&mut me, dial, at(9));
     assert_eq!(silent(&mut me, 1), []);
     me.pass(2 * limits::DIAL_FIRST);
     let dialled = me.dialled();
@@ -212,7 +211,7 @@ fn who_answers_after_a_silence_is_left_alone() {
     let mut me = Box5::linked(9, Some(77));
     let dial = silent(&mut me, 1)[0].0;
     me.pass(limits::LINK_SILENCE);
-    in_vain(&mut me, dial);
+    in_vain(&mut me, dial, at(9));
     for _ in 0..60 {
         me.pass(limits::LINK_SILENCE);
         assert_eq!(me.dialled(), []);
@@ -234,7 +233,7 @@ fn a_call_that_is_under_way_when_the_peer_calls_is_the_only_one() {
     let dial = silent(&mut me, 1)[0].0;
     me.up_as(2, 9, "bob", None, 1);
     assert_eq!(silent(&mut me, 2), [], "it may still be answered");
-    in_vain(&mut me, dial);
+    in_vain(&mut me, dial, at(9));
     me.pass(2 * limits::DIAL_FIRST);
     assert_eq!(me.dialled().len(), 1);
 }
