@@ -42,6 +42,24 @@ fn who_is_linked_is_shown_with_the_round_trip_and_when_it_was_seen() {
 }
 
 #[test]
+fn who_is_linked_and_stands_still_is_shown_so() {
+    let (alice, mut bob) = pair();
+    bob.hold();
+    alice.say("bob", "one");
+    let id = bob_id(&alice);
+    let shown = alice.wait_peer(&id, "it does not answer", |peer| peer["silent"] == true);
+    assert_eq!((&shown["linked"], shown.get("rtt_ms")), (&json!(true), None), "{shown}");
+    let late = alice.ctl(&["send", "--wait=0.1", "bob", "two"]).expect(6).stderr;
+    assert!(late.contains("in time: it is linked, but does not answer"), "{late}");
+    let table = alice.ctl(&["peers"]).expect(0).stdout;
+    assert!(table.contains("no answer"), "{table}");
+    bob.go_on();
+    alice.wait_delivered();
+    alice.wait_peer(&id, "it answers", |peer| peer["silent"] == false && peer["rtt_ms"].is_number());
+    assert_eq!(bob.received(), ["one", "two"]);
+}
+
+#[test]
 fn streams_both_ways_keep_their_order() {
     const COUNT: usize = 3000;
     let (alice, bob) = pair();

@@ -146,7 +146,7 @@ fn peers_are_listed_and_namesakes_told_apart() {
     assert_eq!(
         peers,
         [
-            json!({ "peer": "eve", "name": "eve", "id": id(b'e'), "trust": "new", "linked": false, "addresses": [],
+            json!({ "peer": "eve", "name": "eve", "id": id(b'e'), "trust": "new", "linked": false, "silent": false, "addresses": [],
             "rooms": ["ops"], "queued": 0 })
         ]
     );

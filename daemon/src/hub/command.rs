@@ -7,6 +7,7 @@ use super::{Hub, answer, now};
 use crate::files::Access;
 use crate::store::{Op, StoreError};
 use netkit_proto::rpc::code::Error;
+use tokio::time::Instant;
 
 impl Hub {
     pub(super) fn on_command(&mut self, command: Command) -> Result<(), StoreError> {
@@ -87,9 +88,9 @@ impl Hub {
                 answer(reply, Ok(self.downloads.list(&states, skip)));
             }
             Command::Peers(command) => self.peers.on_command(now(), command),
-            Command::PeerList(reply) => answer(reply, Ok(Box::new(self.peers.list()))),
+            Command::PeerList(reply) => answer(reply, Ok(Box::new(self.peers.list(Instant::now())))),
             Command::PeerShow(peer, reply) => {
-                answer(reply, self.peers.show_called(&peer).map(Box::new));
+                answer(reply, self.peers.show_called(Instant::now(), &peer).map(Box::new));
             }
             Command::RoomList(reply) => answer(reply, Ok(self.peers.rooms())),
             Command::SessionEnded(session) => self.leases.release_all(session),

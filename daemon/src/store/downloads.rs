@@ -59,7 +59,7 @@ pub struct DownloadRow {
     pub added: Timestamp,
     /// When its state was changed last.
     pub changed: Timestamp,
-    /// Who its bytes came from; written by [`set_sources`] alone.
+    /// Who its bytes came from; written by `set_sources` alone.
     pub sources: Vec<DownloadSource>,
 }
 

@@ -110,7 +110,11 @@ fn row(peer: &Peer, now: Timestamp) -> Vec<String> {
         peer.trust.to_string(),
         if peer.linked { "linked" } else { at.map_or("", |at| how(at.how)) }.to_owned(),
         at.map(|at| address(at.address)).unwrap_or_default(),
-        if peer.linked { "now".to_owned() } else { seen },
+        match (peer.linked, peer.silent) {
+            (true, false) => "now".to_owned(),
+            (true, true) => "no answer".to_owned(),
+            (false, _) => seen,
+        },
         peer.rtt_ms.map(round_trip).unwrap_or_default(),
         if peer.queued > 0 { peer.queued.to_string() } else { String::new() },
     ]

@@ -95,7 +95,12 @@ fn rows(peer: &Peer, now: &Zoned) -> Vec<(&'static str, String)> {
     }
     rows.push(("id", grouped(peer.id)));
     rows.push(("trust", peer.trust.to_string()));
-    rows.push(("linked", if peer.linked { "yes".to_owned() } else { format!("no: {}", why_not(peer)) }));
+    let linked = match (peer.linked, peer.silent) {
+        (true, false) => "yes".to_owned(),
+        (true, true) => "yes, but it does not answer".to_owned(),
+        (false, _) => format!("no: {}", why_not(peer)),
+    };
+    rows.push(("linked", linked));
     for address in &peer.addresses {
         rows.push(("address", format!("{} ({})", address.address, how(address.how))));
     }
@@ -145,7 +150,9 @@ mod tests {
                 "queue: 2 messages wait for it, or for its receipts",
             ]
         );
-        (peer.linked, peer.rtt_ms, peer.addresses) = (false, None, Vec::new());
+        peer.silent = true;
+        assert!(lines(&peer).contains(&"linked: yes, but it does not answer".to_owned()));
+        (peer.linked, peer.silent, peer.rtt_ms, peer.addresses) = (false, false, None, Vec::new());
         let told = lines(&peer);
         assert!(told.contains(&"linked: no: no address of it is known".to_owned()), "{told:?}");
         assert!(told.contains(&"seen: 08:00:00 (30 min ago)".to_owned()), "{told:?}");

@@ -78,6 +78,11 @@ fn peers_are_listed_in_columns() {
     assert_eq!(lines[3], "eve~eeeeee  eeeeee  new      mdns    [fe80::1]:7999");
     assert!(lines.iter().all(|line| line.len() <= 80));
     assert_eq!(list(&fake, "-q", false), "bob\ncarol\neve~eeeeee\n");
+    fake.state().peers[0]["silent"] = json!(true);
+    assert_eq!(
+        list(&fake, "-l", false).lines().last(),
+        Some("bob   bbbbbb  trusted  linked  10.0.0.9  no answer  0.7 ms")
+    );
     assert_eq!(list(&fake, "-q --linked", false), "bob\n");
     assert_eq!(list(&fake, "-q --trust new --trust known", false), "carol\neve~eeeeee\n");
     let objects = list(&fake, "", true);

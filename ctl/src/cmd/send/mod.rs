@@ -240,6 +240,9 @@ fn explain(context: &Context, dest: &str, failure: Failure) -> Failure {
         Some(Peer { linked: false, .. }) => {
             Failure { message: format!("{}: it is not linked", failure.message), ..failure }
         }
+        Some(Peer { silent: true, .. }) => {
+            Failure { message: format!("{}: it is linked, but does not answer", failure.message), ..failure }
+        }
         _ => failure,
     }
 }

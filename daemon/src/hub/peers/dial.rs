@@ -71,7 +71,7 @@ impl Link {
         self.lost.as_ref().filter(|lost| instant < lost.until)
     }
 
-    fn is_silent(&self, instant: Instant) -> bool {
+    pub(super) fn is_silent(&self, instant: Instant) -> bool {
         self.silent.is_some_and(|until| instant < until)
     }
 }

@@ -42,7 +42,7 @@ impl Peers {
             Follow::Heard(id, epoch, n) => self.heard(id, epoch, n),
             Follow::Changed(id, trust, reply) => {
                 self.changed(now, instant, id, trust);
-                answer(reply, self.show(id).map(Box::new));
+                answer(reply, self.show(instant, id).map(Box::new));
             }
             Follow::HostAdded(host, reply) => {
                 self.host_added(host, instant);

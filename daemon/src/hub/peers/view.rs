@@ -10,6 +10,7 @@ use netkit_proto::rpc::call::{
 use netkit_proto::rpc::code::{Error, Kind};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use tokio::time::Instant;
 
 /// How many peers there are of which sort.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,22 +34,23 @@ impl Peers {
     ///
     /// # Errors
     /// Where it is gone.
-    pub(super) fn show(&self, id: PeerId) -> Result<Shown, Error> {
+    pub(super) fn show(&self, instant: Instant, id: PeerId) -> Result<Shown, Error> {
         let gone = || Error::new(Kind::NotFound, format_args!("there is no peer {id} any more"));
-        self.peers.get(&id).map(|peer| self.shown(peer)).ok_or_else(gone)
+        self.peers.get(&id).map(|peer| self.shown(instant, peer)).ok_or_else(gone)
     }
 
     /// The one that a person means.
     ///
     /// # Errors
     /// That nobody is called so, or several are.
-    pub(in crate::hub) fn show_called(&self, text: &str) -> Result<Shown, Error> {
-        self.show(self.find(text)?)
+    pub(in crate::hub) fn show_called(&self, instant: Instant, text: &str) -> Result<Shown, Error> {
+        self.show(instant, self.find(text)?)
     }
 
-    fn shown(&self, peer: &Peer) -> Shown {
+    fn shown(&self, instant: Instant, peer: &Peer) -> Shown {
         let mut addresses: BTreeMap<_, How> = BTreeMap::new();
         let linked = peer.link.as_ref().map(|link| link.address);
+        let answering = peer.link.as_ref().filter(|link| !link.is_silent(instant));
         let hosts = self.hosts.values().filter(|host| host.row.peer == Some(peer.row.id) && host.is_asked());
         let added: Vec<SocketAddr> = hosts.filter_map(Host::address).collect();
         let before = |at: &SocketAddr| if added.contains(at) { How::Added } else { How::Before };
@@ -68,9 +70,10 @@ impl Peers {
             id: peer.row.id,
             trust: peer.row.trust,
             linked: linked.is_some(),
+            silent: linked.is_some() && answering.is_none(),
             addresses,
             seen: is_seen.then_some(peer.row.seen),
-            rtt_ms: peer.link.as_ref().and_then(|link| link.rtt).map(|rtt| rtt.as_micros() as f64 / 1000.0),
+            rtt_ms: answering.and_then(|link| link.rtt).map(|rtt| rtt.as_micros() as f64 / 1000.0),
             file_port: peer.file_port.filter(|_| peer.link.is_some()),
             rooms: peer.row.rooms.clone(),
             queued: peer.letters.len() as u64,
@@ -89,8 +92,8 @@ impl Peers {
     }
 
     /// All of them, by name.
-    pub(in crate::hub) fn list(&self) -> PeerList {
-        let mut peers: Vec<Shown> = self.peers.values().map(|peer| self.shown(peer)).collect();
+    pub(in crate::hub) fn list(&self, instant: Instant) -> PeerList {
+        let mut peers: Vec<Shown> = self.peers.values().map(|peer| self.shown(instant, peer)).collect();
         peers.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         let hosts = self.hosts.values().filter(|host| host.is_asked());
         let hosts = hosts.map(|host| PeerHost {

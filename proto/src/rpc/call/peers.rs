@@ -91,6 +91,9 @@ super::plain_data! {
         trust: Trust,
         /// Whether it is linked now.
         linked: bool,
+        /// Whether it is linked, and for seconds has left unanswered what it was sent.
+        #[serde(default)]
+        silent: bool,
         /// Where it is.
         addresses: Vec<PeerAddress>,
         /// When it was linked, or announced itself, last.

@@ -99,7 +99,7 @@ fn what_a_removed_peer_does_meanwhile_brings_it_back_as_a_stranger_at_most() {
     me.peers.on_report(me.now, me.instant, LinkReport::Rooms(1, rooms));
     me.peers.on_report(me.now, me.instant, LinkReport::Down(1, Parting::Renewed));
     me.up(2, 9, "bob");
-    assert_eq!(me.peers.show(id(9)).unwrap().trust, Trust::New);
+    assert_eq!(me.shown(9).trust, Trust::New);
     let behind = me.ops.iter().skip_while(|op| !op.starts_with("PeerRemove")).skip(1);
     assert!(
         behind.clone().count() > 0 && behind.clone().all(|op| !op.starts_with("PeerSet")),
@@ -128,7 +128,7 @@ fn a_peer_that_can_not_be_removed_is_what_it_was() {
     me.turn();
     assert_eq!(me.closed(), [(2, Parting::Renewed)], "the next one begins anew");
     me.report(LinkReport::Down(2, Parting::Renewed));
-    let bob = me.peers.show(id(9)).unwrap();
+    let bob = me.shown(9);
     assert_eq!((bob.trust, bob.queued, me.peers.queued), (Trust::Trusted, 1, 1));
     me.up(3, 9, "bob");
     me.report(LinkReport::Stored(3, 1));
@@ -174,7 +174,7 @@ fn who_is_blocked_while_something_is_sent_to_it_stays_so_on_the_disk_too() {
     me.turn();
     assert_eq!(blocked.try_recv().unwrap().unwrap().trust, Trust::Blocked);
     let message = sent.try_recv().unwrap().unwrap().id;
-    assert_eq!(me.peers.show(id(9)).unwrap().trust, Trust::Blocked);
+    assert_eq!(me.shown(9).trust, Trust::Blocked);
     assert_eq!(me.fates(), [(message, "refused", false)]);
     let writes: Vec<&String> = me.ops.iter().filter(|op| op.starts_with("PeerSet")).collect();
     assert_eq!(writes.len(), 1, "{writes:?}");
@@ -187,5 +187,5 @@ fn who_is_blocked_while_something_is_sent_to_it_stays_so_on_the_disk_too() {
     me.peers.on_failed(me.instant, step.follow, &Error::new(Kind::NoSpace, "the disk is full"));
     failed.try_recv().unwrap().unwrap_err();
     me.send("bob", "x").unwrap();
-    assert_eq!(me.peers.show(id(9)).unwrap().trust, Trust::Known);
+    assert_eq!(me.shown(9).trust, Trust::Known);
 }

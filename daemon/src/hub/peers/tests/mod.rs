@@ -111,6 +111,10 @@ impl Box5 {
         }
     }
 
+    fn shown(&self, peer: u8) -> netkit_proto::rpc::call::Peer {
+        self.peers.show(self.instant, id(peer)).unwrap()
+    }
+
     fn report(&mut self, report: LinkReport) {
         self.peers.on_report(self.now, self.instant, report);
         self.turn();

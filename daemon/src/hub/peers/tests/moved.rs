@@ -29,7 +29,7 @@ fn whose_address_is_not_announced_any_more_is_looked_for_at_the_others_while_its
     let dialled = me.dialled();
     let [(dial, ..)] = dialled[..] else { panic!("{dialled:?}") };
     assert_eq!(dialled, [(dial, Some(id(9)), vec![at(20), at(21)])]);
-    assert!(me.peers.show(id(9)).unwrap().linked && me.closed().is_empty());
+    assert!(me.shown(9).linked && me.closed().is_empty());
     // The newer one of whoever dialled takes its place.
     me.up_as(2, 9, "bob", Some(dial), 1);
     assert_eq!(me.closed(), [(1, Parting::Superseded)]);
@@ -52,7 +52,7 @@ fn who_is_looked_for_in_vain_is_looked_for_until_the_link_would_have_ended() {
         me.pass(Duration::from_millis(500));
     }
     assert!((4..=6).contains(&tries), "{tries}: pauses grow");
-    assert!(me.peers.show(id(9)).unwrap().trouble.is_none(), "it is linked all the same");
+    assert!(me.shown(9).trouble.is_none(), "it is linked all the same");
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn who_is_silent_is_called_again_where_it_is_while_its_link_stays() {
     let dialled = silent(&mut me, 1);
     let [(dial, ..)] = dialled[..] else { panic!("{dialled:?}") };
     assert_eq!(dialled, [(dial, Some(id(9)), vec![at(9)])]);
-    assert!(me.peers.show(id(9)).unwrap().linked && me.closed().is_empty());
+    assert!(me.shown(9).linked && me.closed().is_empty());
     assert_eq!(silent(&mut me, 1), [], "that is under way");
     // In vain: again, in pauses that grow whatever is told meanwhile.
     in_vain(&mut me, dial, at(9));
@@ -209,9 +209,15 @@ fn who_is_silent_is_called_again_where_it_is_while_its_link_stays() {
 #[test]
 fn who_answers_after_a_silence_is_left_alone() {
     let mut me = Box5::linked(9, Some(77));
+    me.report(LinkReport::Pulse(1, Duration::from_millis(2), at(9)));
+    assert_eq!((me.shown(9).silent, me.shown(9).rtt_ms), (false, Some(2.0)));
     let dial = silent(&mut me, 1)[0].0;
+    assert_eq!((me.shown(9).linked, me.shown(9).silent, me.shown(9).rtt_ms), (true, true, None));
     me.pass(limits::LINK_SILENCE);
     in_vain(&mut me, dial, at(9));
+    assert!(me.shown(9).silent, "it is told again where it goes on");
+    me.pass(limits::LINK_SILENCE);
+    assert_eq!((me.shown(9).silent, me.shown(9).rtt_ms), (false, Some(2.0)));
     for _ in 0..60 {
         me.pass(limits::LINK_SILENCE);
         assert_eq!(me.dialled(), []);

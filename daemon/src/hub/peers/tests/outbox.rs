@@ -156,7 +156,7 @@ fn who_is_away_too_long_does_not_silence_a_room() {
         maybe_delivered: false,
     };
     assert!(me.events.contains(&refused), "{:?}", me.events.last());
-    assert_eq!((me.peers.show(id(101)).unwrap().queued, me.peers.counts().full), (1, 2));
+    assert_eq!((me.shown(101).queued, me.peers.counts().full), (1, 2));
     // Where nobody has room, nothing is taken.
     me.fill(to("p1"), &text);
     assert_eq!(me.send_to(Route::All, &text, None).unwrap_err().kind(), Kind::Busy);

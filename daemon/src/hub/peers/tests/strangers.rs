@@ -43,7 +43,7 @@ fn strangers_that_come_fill_the_log_no_faster_than_they_may() {
     let added = me.dialled().into_iter().find(|(_, peer, _)| peer.is_none()).unwrap();
     me.up_as(1, 8, "carol", Some(added.0), 1);
     assert_eq!(me.closed(), []);
-    assert!(me.peers.show(id(9)).unwrap().linked && me.peers.show(id(8)).unwrap().linked);
+    assert!(me.shown(9).linked && me.shown(8).linked);
     // One more at a time.
     let told = me.told();
     me.pass(Duration::from_secs(1) / limits::NEWCOMERS_RATE);

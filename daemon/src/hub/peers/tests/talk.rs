@@ -177,7 +177,7 @@ fn of_two_links_both_sides_keep_the_same_one() {
             let gone = if ours_first == ours_stays { 2 } else { 1 };
             assert_eq!(me.closed(), [(gone, Parting::Superseded)], "{other} {ours_first}");
             me.report(LinkReport::Down(gone, Parting::Superseded));
-            assert!(me.peers.show(id(other)).unwrap().linked);
+            assert!(me.shown(other).linked);
         }
     }
     // The newer one of one side; and that of a box that was started anew, whoever dialled.
@@ -207,7 +207,7 @@ fn rooms_reach_known_members_and_tell_of_each() {
         .collect();
     assert_eq!(said, [1, 2], "and no stranger");
     me.report(LinkReport::Stored(1, 1));
-    assert_eq!(me.peers.show(id(2)).unwrap().queued, 1, "one of them has it");
+    assert_eq!(me.shown(2).queued, 1, "one of them has it");
     assert_eq!(me.send_to(Route::All, "y", None).unwrap().to, ["a", "b"]);
     me.report(LinkReport::Rooms(1, vec![]));
     assert_eq!(me.send_to(Route::Room(name("ops")), "z", None).unwrap().to, ["b"]);

@@ -16,13 +16,13 @@ fn a_stranger_never_gets_what_is_meant_for_a_known_peer() {
     assert_eq!(me.events.iter().filter(refused).count(), 1, "told once");
     me.send("bob", "for bob").unwrap();
     assert_eq!((me.said(2), me.said(3)), (vec![], vec![]));
-    assert_eq!(me.peers.show(id(9)).unwrap().queued, 1);
+    assert_eq!(me.shown(9).queued, 1);
     // Where both are right, each is named with its id.
     me.trust(&id(8).to_string());
     assert_eq!(me.send("bob", "whom?").unwrap_err().kind(), Kind::Refused);
     let route = Route::Peer { name: name("bob"), prefix: Some(id(8).short()) };
     me.send_to(route, "you", None).unwrap();
-    assert_eq!(me.peers.show(id(8)).unwrap().queued, 1);
+    assert_eq!(me.shown(8).queued, 1);
     assert_eq!(me.peers.label(id(8)), format!("bob~{}", id(8).short()));
 }
 
@@ -59,7 +59,7 @@ fn who_is_sent_something_by_name_is_known_from_then_on() {
     me.pass(Duration::ZERO);
     assert_eq!(me.dialled().len(), 0, "strangers are not looked for");
     me.send("bob", "hi").unwrap();
-    assert_eq!(me.peers.show(id(9)).unwrap().trust, Trust::Known);
+    assert_eq!(me.shown(9).trust, Trust::Known);
     assert!(me.events.iter().any(|event| matches!(event, Event::PeerKnown(_))));
     me.pass(Duration::ZERO);
     let (dial, ..) = me.dialled()[0].clone();
@@ -80,7 +80,7 @@ fn an_announcement_is_believed_of_nobody_that_is_known() {
     me.peers.on_sighting(me.now, me.instant, claim);
     assert_eq!(me.peers.find("bob").unwrap(), id(9));
     me.peers.on_sighting(me.now, me.instant, Sighting::Gone(id(66)));
-    assert!(me.peers.show(id(66)).is_err(), "a stranger that only announced itself is forgotten");
+    assert!(me.peers.show(me.instant, id(66)).is_err(), "a stranger that only announced itself is forgotten");
 }
 
 #[test]
@@ -162,9 +162,9 @@ fn an_added_host_is_known_and_nobody_else_is_taken_for_it() {
     let dialled = me.dialled();
     assert_eq!(dialled.len(), 1);
     me.up_as(1, 9, "bob", Some(dialled[0].0), 1);
-    let shown = me.peers.show(id(9)).unwrap();
+    let shown = me.shown(9);
     assert_eq!((shown.trust, shown.peer.as_str()), (Trust::Known, "bob"));
-    assert_eq!(me.peers.list().hosts[0].id, Some(id(9)));
+    assert_eq!(me.peers.list(me.instant).hosts[0].id, Some(id(9)));
     me.report(LinkReport::Down(1, Parting::Lost(String::new())));
     me.pass(Duration::from_secs(1));
     // Both ways to it ask for the same one.
@@ -178,7 +178,7 @@ fn an_added_host_is_known_and_nobody_else_is_taken_for_it() {
     let refused: Vec<&Event> =
         me.events.iter().filter(|event| matches!(event, Event::PeerRefused { .. })).collect();
     assert!(matches!(refused[..], [Event::PeerRefused { id: who, .. }] if *who == id(66)), "{refused:?}");
-    assert!(me.peers.list().hosts[0].trouble.as_ref().unwrap().contains("peers remove"));
+    assert!(me.peers.list(me.instant).hosts[0].trouble.as_ref().unwrap().contains("peers remove"));
 }
 
 #[test]
@@ -191,8 +191,8 @@ fn who_has_dialled_and_is_added_then_is_known_whichever_link_is_kept() {
         me.command(|reply| PeerCommand::Add("10.0.0.9".parse().unwrap(), reply)).unwrap();
         let (dial, ..) = me.dialled()[0].clone();
         me.up_as(2, peer, "bob", Some(dial), 1);
-        assert_eq!(me.peers.list().hosts[0].id, Some(id(peer)));
-        assert_eq!(me.peers.show(id(peer)).unwrap().trust, Trust::Known);
+        assert_eq!(me.peers.list(me.instant).hosts[0].id, Some(id(peer)));
+        assert_eq!(me.shown(peer).trust, Trust::Known);
         // The one that is kept is lower's; if that is the old one, it had no right to say anything.
         let kept = if peer < 5 { (1, Parting::Renewed) } else { (1, Parting::Superseded) };
         assert!(me.closed().contains(&kept), "{peer}");
@@ -267,7 +267,7 @@ fn who_is_removed_may_come_back_as_a_stranger() {
     assert!(me.events.iter().any(|event| matches!(event, Event::Refused { .. })), "what waited is given up");
     me.report(LinkReport::Down(1, Parting::Renewed));
     me.up(2, 9, "bob");
-    assert_eq!(me.peers.show(id(9)).unwrap().trust, Trust::New);
+    assert_eq!(me.shown(9).trust, Trust::New);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use netkit_proto::rpc::call::How;
 
 impl Box5 {
     fn addresses(&self, peer: u8) -> Vec<(SocketAddr, How)> {
-        let shown = self.peers.show(id(peer)).unwrap().addresses;
+        let shown = self.shown(peer).addresses;
         shown.into_iter().map(|address| (address.address, address.how)).collect()
     }
 }
