@@ -46,6 +46,11 @@ pub(super) fn judge(
         return Err(Failed::new(Kind::Refused, why).hint("ask its operator for the file as it is"));
     }
     match (status, ask) {
+        (StatusCode::OK, _) if size.is_some_and(|size| i64::try_from(size).is_err()) => {
+            let size = size.unwrap_or_default();
+            let why = format!("{host} announces {size} bytes, and no file has so many");
+            Err(Failed::new(Kind::TooLarge, why).hint("the server is wrong; ask its operator"))
+        }
         (StatusCode::OK, _) => {
             let ranges = text(headers, ACCEPT_RANGES).is_some_and(|units| units.contains("bytes"));
             let about = About { size, validator, gives_parts: ranges };
@@ -176,6 +181,17 @@ mod tests {
             ),
         ] {
             assert_eq!(validator(&of), expected, "{of:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_file_can_have_is_no_size() {
+        let whole = |size| judge(&Ask::Whole, StatusCode::OK, &HeaderMap::new(), Some(size), "h");
+        let most = i64::MAX as u64; // off_t
+        assert_eq!(whole(most).unwrap().about.size, Some(most));
+        for size in [most + 1, u64::MAX] {
+            let failed = whole(size).unwrap_err();
+            assert_eq!((failed.failure.kind, failed.retry), (Kind::TooLarge, Retry::Never));
         }
     }
 

@@ -106,6 +106,9 @@ impl Peer {
             let why = format!("{whom} gave no proper answer: it has no length, or no ETag");
             return Err(Failed::passing(Kind::Network, why));
         }
+        if about.size > Some(LARGEST) {
+            return Err(too_large(format_args!("the file at {}", self.way.label)));
+        }
         Ok(Opened { about, is_part, end, body })
     }
 

@@ -392,3 +392,24 @@ async fn it_stops_when_told_to_and_goes_on_later() {
     assert!(rig.fetched(&server).await == content);
     assert_eq!(server.asked_file()[1].range, Some(2 * BLOCK..u64::MAX));
 }
+
+#[tokio::test]
+async fn a_size_that_no_file_has_is_refused_and_never_noted() {
+    let size = Arc::new(AtomicU64::new(0));
+    let said = Arc::clone(&size);
+    let server = Server::start(behaves(move |_| Answer {
+        head: format!(
+            "HTTP/1.1 200 OK\r\netag: \"1\"\r\naccept-ranges: bytes\r\ncontent-length: {}\r\n\r\n",
+            said.load(Ordering::Relaxed)
+        ),
+        steps: vec![Step::Stall],
+    }))
+    .await;
+    for said in [(1 << 40) + 1, 1 << 63] {
+        size.store(said, Ordering::Relaxed);
+        let mut rig = Rig::new();
+        let failed = rig.failed(&server).await;
+        assert_eq!((failed.failure.kind, failed.retry), (Kind::TooLarge, Retry::Never), "{failed:?}");
+        assert!(rig.noted.is_none());
+    }
+}

@@ -26,6 +26,7 @@ impl Handle for DownloadsAdd {
             }
             Source::Plain { .. } | Source::Peer { .. } => {}
         }
+        check_limit(self.limit)?;
         let downloads = session.context.config.borrow().downloads.clone();
         let (target, named) = place(&downloads, &source, self.output.as_deref())?;
         let request = DownloadRequest {
@@ -51,10 +52,23 @@ fn check_url(url: &str) -> Result<(), Error> {
         Ok(parsed) if parsed.port() == Some(0) => {
             Err(Error::new(Kind::InvalidParams, format_args!("{url}: there is no port 0")))
         }
+        // A slash too many hides it from whoever looks between the first two and the next.
+        Ok(parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
+            let why = "a password in a URL would be shown to all who may see the queue";
+            Err(Error::new(Kind::InvalidParams, why))
+        }
         Ok(parsed) if parsed.host_str().is_some_and(|host| !host.is_empty()) => Ok(()),
         Ok(_) => Err(Error::new(Kind::InvalidParams, format_args!("{url} names no host"))),
         Err(error) => Err(Error::new(Kind::InvalidParams, format_args!("{url} is no URL: {error}"))),
     }
+}
+
+/// As many bytes a second as the database can note.
+fn check_limit(limit: u64) -> Result<(), Error> {
+    i64::try_from(limit).map(|_| ()).map_err(|_| {
+        Error::new(Kind::InvalidParams, format_args!("a limit of {limit} bytes a second is too high"))
+            .hint("0 is no limit")
+    })
 }
 
 /// Where a download goes, and whether its name was asked for: beneath the downloads' directory, or beneath one of those
@@ -180,6 +194,7 @@ impl Handle for DownloadsMove {
 
 impl Handle for DownloadsLimit {
     async fn start(self, session: &mut Session) -> Result<Progress<Empty>, Error> {
+        check_limit(self.limit.unwrap_or_default())?;
         let hub = &session.context.hub;
         match (self.id, self.limit) {
             (Some(id), limit) => {
@@ -240,7 +255,7 @@ mod tests {
     #[test]
     fn a_url_names_a_host() {
         assert!(check_url("http://a/b").is_ok() && check_url("https://[::1]:8/").is_ok());
-        for url in ["http://", "http://[::1/", "http://a:99999/"] {
+        for url in ["http://", "http://[::1/", "http://a:99999/", "http:///me:secret@a/b", "http:///me@a/b"] {
             assert!(check_url(url).is_err(), "{url}");
         }
     }
