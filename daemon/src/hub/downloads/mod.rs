@@ -242,14 +242,12 @@ impl Downloads {
         match follow {
             Follow::Added(_, reply) => answer(reply, Err(error.clone())),
             Follow::Set(row, Some(reply)) => {
-                self.released(row.id);
                 answer(reply, Err(error.clone()));
-                self.resume_deferred(now, row.id);
+                self.stays(now, row.id);
             }
             Follow::Removed(id, Some(reply)) => {
-                self.released(id);
                 answer(reply, Err(error.clone()));
-                self.resume_deferred(now, id);
+                self.stays(now, id);
             }
             Follow::Limited(id, before, reply) => {
                 self.set_limit(id, before);

@@ -310,8 +310,16 @@ impl Downloads {
             reply,
             Err(Error::new(Kind::Unavailable, why).hint("see to the directory, then ask for it again")),
         );
-        let row = self.entries.get(&id).map(|entry| entry.row.clone());
-        match row.filter(|row| matches!(row.state, DownloadState::Active | DownloadState::Verifying)) {
+        self.stays(now, id);
+    }
+
+    /// What was wanted of a download can't be. One that was stopped for it stands still, until somebody wants it again.
+    pub(super) fn stays(&mut self, now: Timestamp, id: u64) {
+        let stopped = self.entries.get(&id).filter(|entry| {
+            let state = entry.row.state;
+            entry.running.is_none() && matches!(state, DownloadState::Active | DownloadState::Verifying)
+        });
+        match stopped.map(|entry| entry.row.clone()) {
             Some(row) => {
                 let row = DownloadRow { state: DownloadState::Paused, changed: now, ..row };
                 self.set(row, Event::DownloadPaused { download: id }, None);

@@ -213,3 +213,28 @@ fn what_can_not_be_deleted_stays_and_whoever_asked_is_told() {
         }
     }
 }
+
+#[test]
+fn what_was_stopped_for_a_change_that_fails_stands_still_and_goes_on_when_it_is_asked_to() {
+    for change in [Change::Pause, Change::Cancel, Change::Remove] {
+        let mut queue = Queue::new();
+        let id = queue.add();
+        queue.progress(id, 10);
+        let mut answer = queue.ask(id, change);
+        queue.started.remove(&id);
+        let mut reports = vec![Report::Ended(id, End::Stopped)];
+        reports.extend((!matches!(change, Change::Pause)).then_some(Report::Discarded(id, Ok(()))));
+        for report in reports {
+            queue.downloads.on_report(queue.now, queue.instant, 500, report);
+        }
+        let full = Error::new(Kind::NoSpace, "the database's disk is full");
+        for step in std::mem::take(&mut queue.downloads.steps).into_iter().filter(|step| step.is_asked) {
+            queue.downloads.on_failed(queue.now, step.follow, &full);
+        }
+        assert_eq!(answer.try_recv().unwrap().unwrap_err().kind(), Kind::NoSpace);
+        queue.turn();
+        assert_eq!(queue.state(id), DownloadState::Paused, "{change:?}");
+        assert_eq!(queue.change(id, Change::Resume), Ok(DownloadState::Queued));
+        assert_eq!(queue.running(), [id]);
+    }
+}
