@@ -229,7 +229,7 @@ impl Task {
             () = self.stop.cancelled() => return Err(Break::Stopped),
         }
         let placed = self.blocking(move |task| {
-            let verified = prepare::verify(task, content.file(), blake3)?;
+            let verified = prepare::verify(task, &content, blake3)?;
             let file = OpenFile::complete(content.file().file());
             if let Err(error) = content.file().sync() {
                 // What the disk did not take may be gone from memory, too: the next try reads all of it again.

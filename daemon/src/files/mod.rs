@@ -18,7 +18,7 @@ pub use buffers::Buffers;
 pub use leftover::discard;
 pub use list::{DirEntry, list};
 pub use netkit_proto::path::numbered;
-pub use part::{Naming, PartFile, TakenAway, find_placed, part_name};
+pub use part::{Naming, PartFile, TakenAway, find_placed, part_name, uncache};
 pub use root::{Kind, OpenFile, Opened, Stamp, is_nothing};
 pub use share::{Access, Share, Shares};
 pub use stage::{Attributes, Stage, set};

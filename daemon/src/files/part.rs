@@ -233,6 +233,15 @@ impl PartFile {
     }
 }
 
+/// Has what is read next come from the disk: what the kernel holds of a file need not be there after a sync that failed.
+/// What is not written yet, and what another program has mapped, stays.
+///
+/// # Errors
+/// Those of posix_fadvise(2).
+pub fn uncache(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?)
+}
+
 /// Takes the lock for as long as the file is open.
 pub(super) fn lock(file: impl std::os::fd::AsFd) -> io::Result<()> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {

@@ -140,11 +140,12 @@ impl Stage {
         remove_beneath(&dir, OsStr::from_bytes(path.file_name().unwrap_or_default()))
     }
 
-    /// Deletes what is in it and not wanted: of an earlier try, or of somebody else's.
+    /// Deletes what is in it and not wanted, as what it is, a directory or something else: of an earlier try, or of somebody
+    /// else's.
     ///
     /// # Errors
     /// Those of unlink(2).
-    pub fn sweep(&self, is_wanted: &dyn Fn(&SafePath) -> bool) -> io::Result<()> {
+    pub fn sweep(&self, is_wanted: &dyn Fn(&SafePath, bool) -> bool) -> io::Result<()> {
         sweep(&self.within, &SafePath::root(), is_wanted)
     }
 
@@ -227,15 +228,16 @@ fn identity_at(dir: &TargetDir, name: &str) -> io::Result<Option<(u64, u64)>> {
 }
 
 /// What is here was made by this netkitd from paths that were checked, so it is no deeper than those are long.
-fn sweep(dir: &TargetDir, path: &SafePath, is_wanted: &dyn Fn(&SafePath) -> bool) -> io::Result<()> {
+fn sweep(dir: &TargetDir, path: &SafePath, is_wanted: &dyn Fn(&SafePath, bool) -> bool) -> io::Result<()> {
     for entry in std::fs::read_dir(held(dir))? {
         let entry = entry?;
         let name = entry.file_name();
         let here = SafePath::root().join(name.as_bytes()).map_err(io::Error::other)?;
         let path = path.join(name.as_bytes()).map_err(io::Error::other)?;
-        if !is_wanted(&path) {
+        let is_dir = entry.file_type()?.is_dir();
+        if !is_wanted(&path, is_dir) {
             remove_beneath(dir, &name)?;
-        } else if entry.file_type()?.is_dir() {
+        } else if is_dir {
             sweep(&dir.enter(&here)?, &path, is_wanted)?;
         }
     }

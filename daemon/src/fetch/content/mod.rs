@@ -8,7 +8,7 @@ pub(super) use ledger::Ledger;
 pub(super) use proof::{Settled, SharedManifest};
 
 use super::sources::SourceId;
-use crate::files::PartFile;
+use crate::files::{PartFile, uncache};
 use crate::hub::orders::{BlockRow, PartRow};
 use crate::limits;
 use ledger::Entries;
@@ -34,6 +34,8 @@ pub(super) struct Content {
     settled: Vec<Settled>,
     /// The hash of the first block as that of a whole file, where it may turn out to be.
     first_alone: Option<BlockHash>,
+    /// No block is believed to be what was noted of it: each was read, or came, since the file was opened.
+    is_seen: bool,
     /// Bytes that may be written before the disk's free space is looked at; `None` where the space was claimed.
     unclaimed: Option<u64>,
 }
@@ -83,13 +85,15 @@ impl Content {
             proof: None,
             settled: Vec::new(),
             first_alone: None,
+            is_seen: true,
             unclaimed: Some(0),
         })
     }
 
     /// Of a file of which something was noted. What was written during another boot is read again: what had not reached
     /// the disk then is not what was noted. So is what lies behind the end of a file that somebody cut. What is not there
-    /// is noted as that: the next time this boot has written to the file, and what was noted during it is believed.
+    /// is noted as that: the next time this boot has written to the file, and what was noted during it is believed. Reads
+    /// what the disk has: the kernel keeps what it could not write (fsync(2), Notes).
     ///
     /// # Errors
     /// What the file system says.
@@ -100,6 +104,9 @@ impl Content {
         boot: &str,
     ) -> io::Result<Content> {
         let same_boot = !boot.is_empty() && about.boot == boot;
+        if !same_boot {
+            uncache(file.file())?;
+        }
         let len = file.length()?;
         let mut content = Content { about, ..Content::new(file, boot)? };
         let size = content.about.size.unwrap_or_default();
@@ -109,6 +116,7 @@ impl Content {
             let is_trusted = same_boot && row.block * BLOCK + block_len <= len;
             match row.hash {
                 Some(hash) if is_trusted || content.read(row.block, block_len)?.0 == Some(hash) => {
+                    content.is_seen &= !is_trusted;
                     content.done.insert(row.block, hash);
                     entries.bytes += block_len;
                 }
@@ -124,6 +132,9 @@ impl Content {
             }
         }
         content.about.boot = boot.to_owned();
+        if !entries.fresh.is_empty() {
+            content.about.complete = None; // it is not, any more
+        }
         *content.ledger.lock() = entries;
         Ok(content)
     }
@@ -218,8 +229,12 @@ impl Content {
                     entries.bytes += len;
                     entries.fresh.push(BlockRow { block, bytes: len, hash: Some(complete.hash) });
                 }
-                (false, true) => entries.bytes -= len,
-                _ => {}
+                (true, true) => {}
+                // What was noted of it is not to be believed once something else is written there.
+                (false, is_counted) => {
+                    entries.bytes -= if is_counted { len } else { 0 };
+                    entries.fresh.push(BlockRow { block, bytes: 0, hash: None });
+                }
             }
             drop(entries);
             if is_right {
@@ -238,6 +253,11 @@ impl Content {
     pub(super) fn is_proved(&self) -> bool {
         let blocks = self.about.size.map(manifest::blocks);
         blocks == Some(self.done.len() as u64) && self.proof.as_ref().is_some_and(Proof::is_whole)
+    }
+
+    /// Whether every block that is there was read, or came, since the file was opened.
+    pub(super) fn is_seen(&self) -> bool {
+        self.is_seen
     }
 
     /// The bytes of a block of this file.

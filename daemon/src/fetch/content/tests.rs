@@ -130,3 +130,85 @@ fn what_is_not_on_the_disk_any_more_is_not_believed_the_next_time_either() {
         assert_eq!(whole.finish(), Some((size, *blake3::hash(&bytes).as_bytes())));
     }
 }
+
+#[test]
+fn what_a_lie_overwrote_is_not_believed_to_be_there() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (size, bytes) = (3 * BLOCK, sample(3 * BLOCK));
+    let part = |block: u64| &bytes[(block * BLOCK) as usize..((block + 1) * BLOCK) as usize];
+    let value = |block: u64| {
+        let mut hasher = BlockHasher::new(block);
+        hasher.update(part(block));
+        hasher.finish(false)
+    };
+    let truth: Vec<BlockHash> = (0..3).map(value).collect();
+    let manifest = |values: &[BlockHash]| {
+        let mut wire = manifest::encoded_head(size).to_vec();
+        values.iter().for_each(|value| wire.extend_from_slice(value));
+        wire.extend_from_slice(&manifest::root(size, values).unwrap());
+        let shared = SharedManifest::default();
+        shared.lock().update(&wire).unwrap();
+        shared
+    };
+    let reopen = || PartFile::reopen(&dir(tmp.path()), 1).unwrap().unwrap();
+    let mut rows: BTreeMap<u64, BlockRow> = BTreeMap::new();
+    let mut note = |content: &Content, also: bool| {
+        let noted = content.ledger.to_note(&content.about).blocks;
+        rows.extend(noted.into_iter().filter(|_| also).map(|row| (row.block, row)));
+        rows.values().copied().collect::<Vec<_>>()
+    };
+    let mut content = Content::new(PartFile::create(&dir(tmp.path()), 1).unwrap(), "boot").unwrap();
+    content.about.size = Some(size);
+    content.expect(manifest(&truth));
+    write(&mut content, &bytes[..2 * BLOCK as usize], 0);
+    assert!(content.is_seen());
+    let (about, noted) = (content.about.clone(), note(&content, true));
+    drop(content);
+    // The next time its source lies about block 0, and then gives something else for it. Whether that is noted, or a crash
+    // comes before:
+    for is_noted in [false, true] {
+        let mut content = Content::resume(reopen(), about.clone(), &noted, "boot").unwrap();
+        content.expect(manifest(&[[9; 32], truth[1], truth[2]]));
+        content.compare();
+        let wrong = content.take_settled().into_iter().filter(|settled| !settled.is_right);
+        assert_eq!(wrong.map(|settled| settled.block).collect::<Vec<_>>(), [0]);
+        write(&mut content, &vec![0xee; BLOCK as usize], 0);
+        let noted = note(&content, is_noted);
+        drop(content);
+        let mut again = Content::resume(reopen(), about.clone(), &noted, "boot").unwrap();
+        again.expect(manifest(&truth));
+        again.compare();
+        let first = if is_noted { 0 } else { 2 };
+        assert_eq!(
+            again.missing(size),
+            [first * BLOCK..if is_noted { BLOCK } else { size }, 2 * BLOCK..size]
+                [..1 + usize::from(is_noted)]
+        );
+        for range in again.missing(size) {
+            write(&mut again, &bytes[range.start as usize..range.end as usize], range.start);
+        }
+        assert!(again.is_proved() && again.finish().is_some());
+        // What was not noted in time is for who reads the file, which is done where somebody named its checksum.
+        assert!(!again.is_seen());
+        assert_eq!((0..3).all(|block| again.bytes_of(block).unwrap() == part(block)), is_noted);
+    }
+}
+
+#[test]
+fn a_file_of_which_blocks_are_lost_is_complete_no_more() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (size, bytes) = (2 * BLOCK, sample(2 * BLOCK));
+    let mut content = Content::new(PartFile::create(&dir(tmp.path()), 1).unwrap(), "boot").unwrap();
+    content.about.size = Some(size);
+    write(&mut content, &bytes, 0);
+    content.finish().unwrap();
+    let (about, rows) = (content.about.clone(), content.ledger.to_note(&content.about).blocks);
+    drop(content);
+    let reopen = || PartFile::reopen(&dir(tmp.path()), 1).unwrap().unwrap();
+    let again = Content::resume(reopen(), about.clone(), &rows, "another boot").unwrap();
+    assert!(again.about.complete.is_some() && again.is_seen());
+    again.file().write_at(b"lost", BLOCK + 1).unwrap();
+    drop(again);
+    let again = Content::resume(reopen(), about, &rows, "another boot").unwrap();
+    assert_eq!((again.about.complete, again.missing(size)), (None, vec![BLOCK..size]));
+}

@@ -6,7 +6,7 @@ use super::*;
 use netkit_proto::files::listing::{EntryKind, TreeEnd, TreeEntry, TreeLine};
 use netkit_proto::files::manifest::{BLOCK, to_hex};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tar::{Builder, EntryType, Header};
 
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
@@ -384,4 +384,42 @@ async fn what_was_a_directory_comes_as_the_file_that_it_is_now() {
     assert!(rig.fetched(&server).await == file);
     assert_eq!(rig.restarted, ["it is a file at the source now"]);
     assert!(!rig.dir.path().join("d/.netkit-1.part").exists());
+}
+
+#[tokio::test]
+async fn what_was_a_file_and_is_a_directory_now_takes_its_place() {
+    let before = files(&[("a", 5), ("b", 6), ("x", 2 << 20)]);
+    let after = files(&[("a/1", 5), ("b", 6), ("x", 2 << 20)]);
+    let changed = Arc::new(AtomicBool::new(false));
+    let (is_changed, then, now) = (Arc::clone(&changed), before.clone(), after.clone());
+    let server = Server::start(behaves(move |request| {
+        if is_changed.load(Ordering::Relaxed) {
+            return match request.path.ends_with("?tree") {
+                true => {
+                    let dir = TreeLine::Entry(TreeEntry::new(b"a", EntryKind::Dir)).to_json() + "\n";
+                    let rest = String::from_utf8(listing(&now)).unwrap();
+                    chunked((dir + &rest.replace("\"entries\":3", "\"entries\":4")).as_bytes(), true)
+                }
+                false => shares(request, &now),
+            };
+        }
+        let mut answer = shares(request, &then);
+        if request.path.ends_with("/f/x") && !request.is_manifest() {
+            answer.steps = vec![Step::Send(then["x"][..BLOCK as usize].to_vec()), Step::Break];
+        }
+        answer
+    }))
+    .await;
+    let rig = &mut Rig::new();
+    failed(rig, &server).await;
+    changed.store(true, Ordering::Relaxed);
+    let way = Way { id: server.id, label: "bob".into(), addresses: vec![server.address] };
+    let _control = rig.start_of("bob:s/f/", way).await;
+    let end = rig.end().await;
+    assert!(matches!(end, End::Done(_)), "{end:?}");
+    let path = |name: &str| rig.dir.path().join("d").join(name);
+    assert!(path("f/a").is_dir());
+    for (name, content) in &after {
+        assert!(std::fs::read(path("f").join(name)).unwrap() == *content, "{name}");
+    }
 }

@@ -5,7 +5,7 @@ use super::listing::Entry;
 use crate::fetch::content::Content;
 use crate::fetch::disk;
 use crate::fetch::task::{Break, Task};
-use crate::files::{Naming, PartFile, Stage, TargetDir, part_name};
+use crate::files::{Naming, PartFile, Stage, TargetDir, part_name, uncache};
 use crate::hub::orders::{Done, Failed, StageRow, StagedFile};
 use netkit_proto::files::checksum::Algorithm;
 use netkit_proto::path::SafePath;
@@ -94,16 +94,19 @@ pub(super) fn begin(task: &Task, entries: &[Entry]) -> Result<Beginning, Break> 
     let part = task.start.part.as_ref().and_then(|(part, _)| part.within.as_ref());
     let part = part.filter(|path| wanted.contains_key(path));
     let part = part.and_then(|path| path.parent().join(part_name(id).as_bytes()).ok());
-    let dirs = entries.iter().filter(|entry| entry.is_dir).map(|entry| entry.path.clone());
-    let mut kept: HashSet<SafePath> = dirs.collect();
-    // With the directories that they are in.
+    let mut dirs: HashSet<SafePath> =
+        entries.iter().filter(|entry| entry.is_dir).map(|entry| entry.path.clone()).collect();
+    // With those that what is kept is in.
     for path in done.keys().chain(&part) {
-        let mut path = path.clone();
-        while !path.is_root() && kept.insert(path.clone()) {
+        let mut path = path.parent();
+        while !path.is_root() && dirs.insert(path.clone()) {
             path = path.parent();
         }
     }
-    let is_kept = |path: &SafePath| kept.contains(path);
+    let is_kept = |path: &SafePath, is_dir: bool| match is_dir {
+        true => dirs.contains(path),
+        false => done.contains_key(path) || part.as_ref() == Some(path),
+    };
     stage.sweep(&is_kept).map_err(|error| failed(&error))?;
     for dir in entries.iter().filter(|entry| entry.is_dir) {
         stage.make_dir(&dir.path).map_err(|error| failed(&error))?;
@@ -115,13 +118,15 @@ pub(super) fn begin(task: &Task, entries: &[Entry]) -> Result<Beginning, Break> 
     Ok(Beginning { stage: Arc::new(stage), row, done, lost })
 }
 
-/// Whether a file that was noted is there; after another boot it is read, since it may not have reached the disk.
+/// Whether a file that was noted is there; after another boot, or a sync that failed, it is read from the disk, which it may
+/// not have reached.
 fn is_there(task: &Task, stage: &Stage, file: &StagedFile, is_trusted: bool) -> Result<bool, Break> {
     let failed = |error: io::Error| disk::failed(&task.path, &error);
     let Some(found) = stage.file(&file.path, file.size).map_err(failed)? else { return Ok(false) };
     if is_trusted {
         return Ok(true);
     }
+    uncache(&found).map_err(failed)?;
     match verify::checksum(&found, Algorithm::Blake3, &task.stop) {
         Ok((checksum, _)) => Ok(checksum.digest() == file.hash),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Break::Stopped),
