@@ -55,12 +55,13 @@ where
         .half_close(true)
         .serve_connection(TokioIo::new(stream), answer)
         .without_shutdown();
+    let cut_off = async {
+        cut_off.await;
+        reset.set(); // before the connection is let go of, and with it the stream
+    };
     tokio::select! {
         ended = connection => Ok(ended.map_err(io::Error::other)?.io.into_inner()),
-        () = cut_off => {
-            reset.set();
-            Err(io::Error::other("the caller may not have it any more"))
-        }
+        () = cut_off => Err(io::Error::other("the caller may not have it any more")),
     }
 }
 
