@@ -36,8 +36,8 @@ pub(super) enum Then {
 #[derive(Debug)]
 pub(super) struct Job {
     pub then: Vec<Then>,
-    /// [`Order::Free`]: somebody waits for an answer. Else it is tried again until it succeeds, all such jobs in
-    /// their order, and nothing more is taken in meanwhile.
+    /// [`Order::Free`] or [`Order::Behind`]: somebody waits for an answer. Else it is tried again until it succeeds, all such
+    /// jobs in their order, and nothing more is taken in meanwhile.
     pub order: Order,
 }
 
@@ -51,10 +51,11 @@ pub(super) struct Step<F> {
 }
 
 impl Hub {
-    /// Has a part's steps committed, each by itself.
+    /// Has a part's steps committed, each by itself; `asked` is how those stand to others that somebody waits for.
     pub(super) fn submit_steps<F>(
         &mut self,
         steps: Vec<Step<F>>,
+        asked: Order,
         then: impl Fn(Box<F>) -> Then,
     ) -> Result<(), StoreError> {
         for step in steps {
@@ -62,7 +63,7 @@ impl Hub {
             if let Some(last) = follows.last_mut() {
                 *last = then(Box::new(step.follow));
             }
-            let order = if step.is_asked { Order::Free } else { Order::After };
+            let order = if step.is_asked { asked } else { Order::After };
             self.submit(step.ops, Job { then: follows, order })?;
         }
         Ok(())
@@ -74,6 +75,11 @@ impl Hub {
         }
         if job.order == Order::After && !self.is_sound() {
             self.stalled.push_back((ops, job));
+            return Ok(());
+        }
+        if job.order == Order::Behind && !self.is_sound() {
+            let failed = self.failed.clone().unwrap_or(StoreError::Stopped);
+            job.then.into_iter().for_each(|then| self.on_failed(then, &failed));
             return Ok(());
         }
         let order = job.order;
@@ -133,8 +139,11 @@ impl Hub {
                     tracing::error!(%error, "the store fails; nothing is acknowledged until it works again");
                 }
                 self.snapshot.trouble = Some(trouble);
+                self.failed = Some(error.clone());
                 match job.order {
-                    Order::Free => job.then.into_iter().for_each(|then| self.on_failed(then, &error)),
+                    Order::Free | Order::Behind => {
+                        job.then.into_iter().for_each(|then| self.on_failed(then, &error))
+                    }
                     Order::After => self.stalled.push_back((ops, job)),
                     Order::Again => self.stalled.push_front((ops, job)),
                 }
@@ -214,7 +223,7 @@ impl Hub {
             Then::CursorsListed(_, reply) => answer(reply, Err(store_failed(why))),
             Then::Kept(reply) => answer(reply, Err(store_failed(why))),
             Then::Download(follow) => self.downloads.on_failed(now(), *follow, &store_failed(why)),
-            Then::Peer(follow) => self.peers.on_failed(Instant::now(), *follow, &store_failed(why)),
+            Then::Peer(follow) => self.peers.on_failed((now(), Instant::now()), *follow, &store_failed(why)),
             Then::Nothing | Then::Received | Then::Settled { .. } => {}
         }
     }

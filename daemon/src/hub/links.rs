@@ -49,8 +49,8 @@ pub enum LinkOrder {
     Say(LinkId, Vec<Say>),
     /// Tell that every message up to this number is stored.
     Stored(LinkId, u64),
-    /// Tell that a message is not taken.
-    Refused(LinkId, u64, RefusalCode),
+    /// Tell that these messages are not taken.
+    Refused(LinkId, Vec<u64>, RefusalCode),
     /// Ask whether the peer has a file of this content for us.
     Have(LinkId, BlockHash),
     /// Tell whether what the peer seeks is here.

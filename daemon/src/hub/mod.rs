@@ -75,6 +75,8 @@ pub struct Hub {
     stalled: VecDeque<(Vec<Op>, Job)>,
     /// The first of them is being tried again.
     retrying: bool,
+    /// Why a job failed last.
+    failed: Option<StoreError>,
 }
 
 /// The ends of the hub's channels that the edges hold.
@@ -209,6 +211,7 @@ impl Hub {
             rows: 0,
             stalled: VecDeque::new(),
             retrying: false,
+            failed: None,
         };
         (hub, ends)
     }
@@ -233,6 +236,8 @@ impl Hub {
             let room = self.pending.len() + limits::STORE_JOBS / 4 < limits::STORE_JOBS;
             // Whoever asks for something waits behind no more than what is being committed, and what comes next.
             let may_hear = room && self.rows < limits::STORE_ROWS && (self.is_sound() || sessions_gone);
+            // What links tell leads to orders, and who sends without end must not make them grow so.
+            let may_lead = self.peers.orders.len() < limits::LINK_BACKLOG || self.link_orders.is_closed();
             let ended = sessions_gone && chat_gone && fetch_gone && links_gone;
             if ended && self.pending.is_empty() {
                 break;
@@ -257,7 +262,7 @@ impl Hub {
                     Some(report) => self.on_report(report),
                     None => fetch_gone = true,
                 },
-                report = self.link_reports.recv(), if may_hear && !links_gone => match report {
+                report = self.link_reports.recv(), if may_hear && may_lead && !links_gone => match report {
                     Some(report) => self.peers.on_report(now(), Instant::now(), report),
                     None => links_gone = true,
                 },

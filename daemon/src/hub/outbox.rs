@@ -135,7 +135,12 @@ impl Outbox {
         if self.retries.is_empty() {
             return expired;
         }
-        for retry in self.retries.values_mut().filter(|retry| retry.not_before <= now) {
+        // A clock that was set back does not hold up anybody.
+        let is_over = |retry: &&mut Retry| {
+            let pause = retry.not_before.0.saturating_sub(now.0);
+            pause <= 0 || i128::from(pause) > limits::RETRY_LONGEST.as_millis().cast_signed()
+        };
+        for retry in self.retries.values_mut().filter(is_over) {
             retry.probing = true;
             self.ready.append(&mut retry.held);
         }
@@ -240,6 +245,19 @@ mod tests {
             matches!(ops.as_slice(), [Op::Settle(_, Seq(2), Event::Expired { maybe_delivered: false, .. })]),
             "{ops:?}"
         );
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_holds_up_nobody() {
+        let mut outbox = Outbox::new(vec![out(1, 1)]);
+        outbox.next(NOW).unwrap();
+        let unreachable = Err(rustix::io::Errno::NETUNREACH.into());
+        assert!(outbox.on_sent(NOW, Seq(1), &unreachable).is_none());
+        outbox.on_tick(NOW);
+        assert!(outbox.next(NOW).is_none(), "it is too soon");
+        let set_back = seconds(-8 * 3600);
+        outbox.on_tick(set_back);
+        assert!(outbox.next(set_back).is_some());
     }
 
     #[test]

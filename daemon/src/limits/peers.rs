@@ -32,6 +32,8 @@ pub const LINK_WINDOW: usize = 4096;
 pub const LINK_WINDOW_BYTES: usize = 1 << 20;
 /// What waits for the chat port to do with links, and what it tells: one turn of the hub gives a few for each link.
 pub const LINK_ORDERS: usize = 64;
+/// Orders to the chat port that wait in the hub, beyond which nothing more is heard of links: some for each link.
+pub const LINK_BACKLOG: usize = 4 * super::LINKS;
 /// Links to strangers that dialled (KDE Connect's bound after CVE-2020-26164).
 pub const STRANGERS: usize = 42;
 /// Messages that a stranger may say a second,

@@ -220,8 +220,8 @@ impl Change {
             let found: Option<(i64, Vec<u8>)> =
                 db.prepare_cached(sql)?.query_row(params![peer.0, first], read_bundle).optional()?;
             let Some((last, letters)) = found else { break };
-            let gone: BTreeSet<i64>;
-            (gone, self.given_up) = std::mem::take(&mut self.given_up).into_iter().partition(|&n| n <= last);
+            let later = self.given_up.split_off(&last.saturating_add(1));
+            let gone = std::mem::replace(&mut self.given_up, later);
             let delivered = self.numbers.delivered;
             let waits = |n: i64| n > delivered && !gone.contains(&n);
             let (mut rest, mut rest_last) = (Vec::new(), 0);

@@ -37,10 +37,11 @@ impl Room {
     }
 
     /// Syncs what SQLite has written to the log.
-    pub(super) fn sync(&self) {
-        if let Some(Err(error)) = self.log.as_ref().map(fdatasync) {
-            tracing::warn!(%error, "can't sync receipts; peers will be asked for them again after a crash");
-        }
+    ///
+    /// # Errors
+    /// Those of fdatasync(2).
+    pub(super) fn sync(&self) -> io::Result<()> {
+        Ok(self.log.as_ref().map_or(Ok(()), fdatasync)?)
     }
 
     /// Makes room where the last is used up. There is an end to that: SQLite starts over after a checkpoint.

@@ -21,6 +21,9 @@ pub enum Order {
     /// It comes after all such jobs before it: once one of them failed it fails too, untried, until that one was
     /// committed [`Order::Again`].
     After,
+    /// It comes after those, too, and fails by itself: once one of them failed it fails, untried, until that one was
+    /// committed.
+    Behind,
     /// The job that failed, tried again.
     Again,
 }
@@ -167,7 +170,11 @@ impl WriterThread {
         let answers = self.answer(group);
         let _ = self.answers.blocking_send(Completion { answers, stats: self.stats });
         if early {
-            self.room.sync();
+            if let Err(error) = self.room.sync() {
+                // The kernel tells that once, and may have let go of what it could not write: it is written elsewhere.
+                tracing::warn!(%error, "can't sync receipts; the write-ahead log is written back whole");
+                self.write_back()?;
+            }
             self.db.pragma_update(None, "synchronous", "FULL")?;
         }
         if lone {
@@ -176,16 +183,29 @@ impl WriterThread {
         Ok(())
     }
 
+    /// Has all that is committed in the database itself, synced, and the write-ahead log empty.
+    ///
+    /// # Errors
+    /// Those of SQLite, or that a reader is at it.
+    fn write_back(&mut self) -> rusqlite::Result<()> {
+        let is_busy: bool = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+        if is_busy { Err(rusqlite::Error::SqliteFailure(busy, None)) } else { Ok(()) }
+    }
+
     /// Commits what may be tried of a group; an answer for each job.
     fn answer(&mut self, group: Vec<Request>) -> Vec<JobAnswer> {
         let failed = self.failed.clone();
-        let untried = |request: &Request| failed.clone().filter(|_| request.order == Order::After);
+        let comes_after = |request: &Request| matches!(request.order, Order::After | Order::Behind);
+        let untried = |request: &Request| failed.clone().filter(|_| comes_after(request));
         let tried: Vec<&Request> = group.iter().filter(|request| untried(request).is_none()).collect();
         let jobs: Vec<&[Op]> = tried.iter().map(|request| request.ops.as_slice()).collect();
         let committed = self.commit(&jobs);
         match &committed {
             Ok(_) if tried.iter().any(|request| request.order == Order::Again) => self.failed = None,
-            Err(error) if tried.iter().any(|request| request.order != Order::Free) => {
+            Err(error)
+                if tried.iter().any(|request| matches!(request.order, Order::After | Order::Again)) =>
+            {
                 self.failed = Some(error.clone());
             }
             _ => {}
@@ -312,11 +332,49 @@ mod tests {
         let (mut writer, _told) = writer(&dir.path().join("netkit.db"));
         writer.failed = Some(StoreError::NoSpace);
         let ordered = |order| Request { order, ..line() };
-        let answers = writer.answer(vec![line(), ordered(Order::After), ordered(Order::Again)]);
+        let group = [Order::Free, Order::After, Order::Behind, Order::Again].map(ordered).into();
+        let answers = writer.answer(group);
         let is_done: Vec<bool> = answers.iter().map(|answer| answer.result.is_ok()).collect();
-        assert_eq!(is_done, [true, false, true]);
+        assert_eq!(is_done, [true, false, false, true]);
         assert!(answers.iter().all(|answer| answer.ops.len() == 1) && writer.failed.is_none());
         assert_eq!(writer.stats.head, Seq(2));
+    }
+
+    #[test]
+    fn a_failure_that_somebody_is_told_holds_up_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, _told) = writer(&dir.path().join("netkit.db"));
+        let unstorable = |order| Request { ops: vec![Op::DownloadLimit(Some(u64::MAX))], order };
+        for order in [Order::Free, Order::Behind] {
+            assert!(writer.answer(vec![unstorable(order)])[0].result.is_err());
+            assert!(writer.failed.is_none(), "{order:?}");
+        }
+        assert!(writer.answer(vec![unstorable(Order::After)])[0].result.is_err());
+        assert!(writer.failed.is_some());
+    }
+
+    #[test]
+    fn all_that_is_committed_is_written_back_and_the_log_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netkit.db");
+        let (mut writer, mut told) = writer(&path);
+        writer.serve(vec![receipt()]).unwrap();
+        told.try_recv().unwrap();
+        let log = || dir.path().join("netkit.db-wal").metadata().unwrap().len();
+        assert!(log() > 0);
+        // Not while somebody reads what was there before: then the store stops.
+        let reader = open_writer(&path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
+        writer.serve(vec![receipt()]).unwrap();
+        writer.db.busy_timeout(Duration::ZERO).unwrap();
+        assert!(writer.write_back().is_err());
+        reader.execute_batch("COMMIT").unwrap();
+        writer.write_back().unwrap();
+        assert_eq!(log(), 0);
+        let alone = dir.path().join("alone.db");
+        std::fs::copy(&path, &alone).unwrap();
+        let events = "SELECT count(*) FROM events";
+        assert_eq!(open_writer(&alone).unwrap().query_row(events, [], |row| row.get(0)), Ok(2));
     }
 
     #[test]

@@ -66,9 +66,9 @@ impl Mailbox {
         self.wake();
     }
 
-    pub(super) fn refused(&self, n: u64, code: RefusalCode) {
+    pub(super) fn refused(&self, says: Vec<u64>, code: RefusalCode) {
         let mut waiting = self.lock();
-        waiting.refused.push((n, code));
+        waiting.refused.extend(says.into_iter().map(|n| (n, code)));
         let is_full = waiting.refused.len() > limits::LINK_REFUSALS;
         drop(waiting);
         self.end_if(is_full);
@@ -207,7 +207,7 @@ mod tests {
         let mailbox = Mailbox::default();
         mailbox.say(vec![say(1, 1), say(2, 1)]);
         mailbox.stored(4);
-        mailbox.refused(5, RefusalCode::NotAccepted);
+        mailbox.refused(vec![5], RefusalCode::NotAccepted);
         mailbox.stored(9);
         mailbox.stored(7);
         mailbox.say(vec![say(3, 1)]);
@@ -260,7 +260,7 @@ mod tests {
         let mailbox = Mailbox::default();
         for n in 0..=limits::LINK_REFUSALS {
             assert_eq!(mailbox.parting(), None);
-            mailbox.refused(n as u64, RefusalCode::NotAccepted);
+            mailbox.refused(vec![n as u64], RefusalCode::NotAccepted);
         }
         assert!(mailbox.parting().is_some());
         let mailbox = Mailbox::default();

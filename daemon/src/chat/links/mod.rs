@@ -163,7 +163,7 @@ impl Links {
             }
             LinkOrder::Say(link, says) => _ = to(link).map(|mailbox| mailbox.say(says)),
             LinkOrder::Stored(link, n) => _ = to(link).map(|mailbox| mailbox.stored(n)),
-            LinkOrder::Refused(link, n, code) => _ = to(link).map(|mailbox| mailbox.refused(n, code)),
+            LinkOrder::Refused(link, says, code) => _ = to(link).map(|mailbox| mailbox.refused(says, code)),
             LinkOrder::Have(link, hash) => _ = to(link).map(|mailbox| mailbox.have(hash)),
             LinkOrder::Has(link, hash, has) => _ = to(link).map(|mailbox| mailbox.has(hash, has)),
             LinkOrder::Close(link, parting) => _ = to(link).map(|mailbox| mailbox.close(parting)),

@@ -50,7 +50,7 @@ async fn what_is_said_arrives_both_ways_and_in_order() {
 
     b.order(LinkOrder::Stored(at_b, 3)).await;
     assert!(matches!(a.report().await, LinkReport::Stored(link, 3) if link == at_a));
-    b.order(LinkOrder::Refused(at_b, 4, RefusalCode::NotAccepted)).await;
+    b.order(LinkOrder::Refused(at_b, vec![4], RefusalCode::NotAccepted)).await;
     assert!(matches!(a.report().await, LinkReport::Refused(_, 4, RefusalCode::NotAccepted)));
     b.order(LinkOrder::Say(at_b, vec![say(1, "and back")])).await;
     assert!(matches!(a.report().await, LinkReport::Said(_, says) if says == [say(1, "and back")]));

@@ -89,6 +89,10 @@ impl Peers {
             (Err(error), _) => return answer(reply, Err(error)),
         };
         let label = self.label(id);
+        if self.leaving.contains_key(&id) {
+            let why = format!("{label} is being removed already");
+            return answer(reply, Err(Error::new(Kind::Busy, why).hint("in a moment it is done, or failed")));
+        }
         let Some(peer) = self.take(id) else { return };
         self.uncount(&peer);
         if let Some(link) = &peer.link {

@@ -27,8 +27,11 @@ impl Peers {
             LinkReport::Rooms(link, rooms) => {
                 if let Some(peer) = self.linked(link).filter(|peer| peer.row.rooms != rooms) {
                     peer.row.rooms = rooms;
-                    let row = peer.row.clone();
-                    self.note(vec![Op::PeerSeen(Box::new(row))]);
+                    // A stranger's are noted when its link ends: it may be in others each millisecond.
+                    if peer.row.trust > Trust::New {
+                        let row = peer.row.clone();
+                        self.note(vec![Op::PeerSeen(Box::new(row))]);
+                    }
                 }
             }
             LinkReport::Said(link, says) => self.on_said(now, instant, link, says),
@@ -81,7 +84,7 @@ impl Peers {
             Sighting::Gone(id) => {
                 let Some(peer) = self.peers.get_mut(&id) else { return };
                 peer.announced(instant, Vec::new());
-                if !peer.is_kept && peer.link.is_none() && peer.letters.is_empty() {
+                if self.peers.get(&id).is_some_and(|peer| !peer.is_kept && self.is_useless(peer)) {
                     self.take(id);
                 }
             }
@@ -109,15 +112,20 @@ impl Peers {
         if self.peers.contains_key(&id) || self.peers.len() < limits::PEERS {
             return true;
         }
-        let is_useless =
-            |peer: &&Peer| peer.row.trust == Trust::New && peer.link.is_none() && peer.letters.is_empty();
-        let oldest = self.peers.values().filter(is_useless).min_by_key(|peer| peer.row.seen);
+        let useless = self.peers.values().filter(|peer| self.is_useless(peer));
+        let oldest = useless.min_by_key(|peer| peer.row.seen);
         let Some((id, is_kept)) = oldest.map(|peer| (peer.row.id, peer.is_kept)) else { return false };
         self.take(id);
         if is_kept {
             self.note(vec![Op::PeerRemove(id)]);
         }
         true
+    }
+
+    /// A stranger with whom nobody has anything to do, nor is about to.
+    fn is_useless(&self, peer: &Peer) -> bool {
+        let is_meant = peer.changing > 0 || self.posting_to.contains_key(&peer.row.id);
+        peer.row.trust == Trust::New && peer.link.is_none() && peer.letters.is_empty() && !is_meant
     }
 
     fn linked(&mut self, link: LinkId) -> Option<&mut Peer> {
@@ -132,12 +140,15 @@ impl Peers {
         let trust = peer.row.trust;
         let Some(kept) = peer.link.as_ref().filter(|kept| !kept.is_over) else { return };
         let epoch = kept.epoch;
+        let (stored, before) = self.marks.of((id, epoch));
         if kept.is_refused {
-            let refused = says.iter().map(|say| LinkOrder::Refused(link, say.n, RefusalCode::NotAccepted));
-            self.orders.extend(refused);
+            // Of what was taken on another link it is told that it is stored.
+            let refused: Vec<u64> = says.iter().map(|say| say.n).filter(|n| *n > before).collect();
+            if !refused.is_empty() {
+                self.orders.push_back(LinkOrder::Refused(link, refused, RefusalCode::NotAccepted));
+            }
             return;
         }
-        let (stored, before) = self.marks.of((id, epoch));
         let (mut taken, mut is_flood) = (before, false);
         let mut ops = Vec::with_capacity(says.len() + 2);
         for say in says {

@@ -123,7 +123,7 @@ fn a_peer_that_can_not_be_removed_is_what_it_was() {
     let (reply, _) = oneshot::channel();
     me.peers.on_command(me.now, PeerCommand::Block("bob".into(), reply));
     me.peers.steps.clear(); // not committed either
-    me.peers.on_failed(me.instant, step.follow, &Error::new(Kind::NoSpace, "the disk is full"));
+    me.peers.on_failed((me.now, me.instant), step.follow, &Error::new(Kind::NoSpace, "the disk is full"));
     assert_eq!(removed.try_recv().unwrap().unwrap_err().kind(), Kind::NoSpace);
     me.turn();
     assert_eq!(me.closed(), [(2, Parting::Renewed)], "the next one begins anew");
@@ -184,8 +184,41 @@ fn who_is_blocked_while_something_is_sent_to_it_stays_so_on_the_disk_too() {
     me.up(1, 9, "bob");
     let mut failed = block(&mut me);
     let step = me.peers.steps.pop().unwrap();
-    me.peers.on_failed(me.instant, step.follow, &Error::new(Kind::NoSpace, "the disk is full"));
+    me.peers.on_failed((me.now, me.instant), step.follow, &Error::new(Kind::NoSpace, "the disk is full"));
     failed.try_recv().unwrap().unwrap_err();
     me.send("bob", "x").unwrap();
     assert_eq!(me.shown(9).trust, Trust::Known);
+}
+
+#[test]
+fn who_became_known_by_what_could_not_be_sent_is_known_on_the_disk_too() {
+    let known = |me: &Box5| me.ops.iter().filter(|op| op.starts_with("PeerSet")).count();
+    let mut me = Box5::new();
+    let bob = Sighting::Seen { peer: id(9), name: name("bob"), addresses: vec![at(9)] };
+    me.peers.on_sighting(me.now, me.instant, bob);
+    let mut sent = me.ask(Route::Peer { name: name("bob"), prefix: None }, "x", None);
+    let step = me.peers.steps.pop().unwrap();
+    me.peers.on_failed((me.now, me.instant), step.follow, &Error::new(Kind::NoSpace, "full"));
+    sent.try_recv().unwrap().unwrap_err();
+    assert!(me.peers.steps.iter().all(|step| !step.is_asked), "it is tried until it succeeds");
+    me.turn();
+    assert_eq!((me.shown(9).trust, known(&me)), (Trust::Known, 1));
+    assert!(matches!(me.events[..], [Event::PeerKnown(_)]), "{:?}", me.events);
+    me.send("bob", "x").unwrap();
+    assert_eq!(known(&me), 1);
+}
+
+#[test]
+fn a_peer_is_removed_once_at_a_time() {
+    let mut me = Box5::with_bob();
+    let mut first = me.ask_to_remove("bob");
+    let bob = Sighting::Seen { peer: id(9), name: name("bob"), addresses: vec![at(9)] };
+    me.peers.on_sighting(me.now, me.instant, bob);
+    let again = me.ask_to_remove("bob").try_recv().unwrap().unwrap_err();
+    assert_eq!(again.kind(), Kind::Busy);
+    me.turn();
+    assert!(first.try_recv().unwrap().is_ok());
+    let _second = me.ask_to_remove("bob");
+    me.turn();
+    assert!(me.peers.show(me.instant, id(9)).is_err());
 }

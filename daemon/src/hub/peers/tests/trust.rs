@@ -90,8 +90,8 @@ fn messages_of_strangers_are_refused_where_only_known_peers_are_heard() {
     let mut me = Box5::with(&config, LoadedPeers::default());
     me.up(1, 9, "bob");
     me.say(1, 1..=2);
-    let refused = std::mem::take(&mut me.orders);
-    assert_eq!(refused.iter().filter(|order| matches!(order, LinkOrder::Refused(1, ..))).count(), 2);
+    // Whoever sends without end causes no more orders than reports.
+    assert_eq!(refused(&mut me), [(1, vec![1, 2])]);
     assert!(me.received().is_empty());
     // Trusted, it gets a new link, on which it says what was not refused.
     me.trust("bob");
@@ -102,6 +102,65 @@ fn messages_of_strangers_are_refused_where_only_known_peers_are_heard() {
     assert_eq!(me.received(), ["t3"]);
     me.peers.on_config(&config, me.instant);
     assert!(me.closed().is_empty());
+}
+
+/// What was ordered to be told as refused, by link.
+fn refused(me: &mut Box5) -> Vec<(LinkId, Vec<u64>)> {
+    let told = |order| match order {
+        LinkOrder::Refused(link, numbers, RefusalCode::NotAccepted) => Some((link, numbers)),
+        _ => None,
+    };
+    std::mem::take(&mut me.orders).into_iter().filter_map(told).collect()
+}
+
+#[test]
+fn what_is_being_stored_is_not_refused_on_the_next_link() {
+    let mut me = Box5::new();
+    me.up(1, 9, "bob");
+    let say = |n: u64| Say { n, room: None, text: "x".into(), sent_at: Timestamp(1) };
+    me.peers.on_report(me.now, me.instant, LinkReport::Said(1, vec![say(1)]));
+    let storing = std::mem::take(&mut me.peers.steps);
+    // Strangers are heard no more, and bob says again what he has heard nothing of.
+    let mut config = Config::from_text("");
+    config.chat.accept = Accept::Known;
+    me.peers.on_config(&config, me.instant);
+    me.report(LinkReport::Down(1, Parting::Renewed));
+    me.up(2, 9, "bob");
+    me.say(2, 1..=2);
+    assert_eq!(refused(&mut me), [(2, vec![2])]);
+    for step in storing {
+        me.peers.on_committed(me.now, me.instant, step.follow, Outcome::Done(true));
+    }
+    me.turn();
+    assert!(me.orders.iter().any(|order| matches!(order, LinkOrder::Stored(2, 1))), "{:?}", me.orders);
+}
+
+#[test]
+fn who_is_about_to_be_blocked_is_not_forgotten_meanwhile() {
+    let mut me = Box5::new();
+    let eve = Sighting::Seen { peer: id(9), name: name("eve"), addresses: vec![at(9)] };
+    me.peers.on_sighting(me.now, me.instant, eve);
+    let (reply, mut blocked) = oneshot::channel();
+    me.peers.on_command(me.now, PeerCommand::Block("eve".into(), reply));
+    me.peers.on_sighting(me.now, me.instant, Sighting::Gone(id(9)));
+    me.turn();
+    assert_eq!(blocked.try_recv().unwrap().unwrap().trust, Trust::Blocked);
+    me.up(1, 9, "eve");
+    assert_eq!(me.closed(), [(1, Parting::Blocked)]);
+}
+
+#[test]
+fn a_stranger_that_changes_its_rooms_again_and_again_wears_out_no_disk() {
+    let mut me = Box5::new();
+    me.up(1, 9, "eve");
+    let before = me.ops.len();
+    for room in ["a", "b", "c"] {
+        me.report(LinkReport::Rooms(1, vec![name(room)]));
+    }
+    assert_eq!((me.ops.len(), &me.shown(9).rooms[..]), (before, &[name("c")][..]));
+    me.report(LinkReport::Down(1, Parting::Stopping));
+    let last = me.ops.last().unwrap();
+    assert!(last.starts_with("PeerSeen") && last.contains("\"c\""), "{last}");
 }
 
 #[test]
