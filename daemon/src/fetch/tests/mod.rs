@@ -2,6 +2,7 @@
 
 mod server;
 
+mod changes;
 mod helpers;
 mod lists;
 mod peers;

@@ -329,46 +329,6 @@ async fn a_break_costs_what_was_under_way_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_replaced_is_fetched_anew_and_never_mixed() {
-    let (old, new) = (sample(4 * BLOCK), sample(3 * BLOCK + 9));
-    let replaced = Arc::new(AtomicBool::new(false));
-    let (is_new, now, then) = (Arc::clone(&replaced), new.clone(), old.clone());
-    let server = Server::start(behaves(move |request| {
-        let (content, etag) = if is_new.load(Ordering::Relaxed) { (&now, "\"2\"") } else { (&then, "\"1\"") };
-        if request.is_manifest() {
-            return bytes(manifest_of(content), etag);
-        }
-        let mut answer = file(request, content, etag);
-        if etag == "\"1\"" {
-            answer.steps = vec![Step::Send(content[..2 * BLOCK as usize].to_vec()), Step::Break];
-        }
-        answer
-    }))
-    .await;
-    let mut rig = Rig::new();
-    assert_eq!(rig.failed(&server).await.failure.kind, Kind::Short);
-    replaced.store(true, Ordering::Relaxed);
-    assert!(rig.fetched(&server).await == new);
-    assert_eq!(rig.restarted.len(), 1, "{:?}", rig.restarted);
-    assert_eq!(rig.sources[0].bytes, new.len() as u64);
-}
-
-#[tokio::test]
-async fn a_manifest_of_a_newer_file_is_a_change_of_its_own_kind() {
-    let content = sample(2 * BLOCK);
-    let server = Server::start(behaves(move |request| {
-        if request.is_manifest() {
-            bytes(manifest_of(&content), "\"2\"")
-        } else {
-            file(request, &content, "\"1\"")
-        }
-    }))
-    .await;
-    let failed = Rig::new().failed(&server).await;
-    assert_eq!((failed.failure.kind, failed.retry), (Kind::Changed, Retry::Later));
-}
-
-#[tokio::test]
 async fn it_stops_when_told_to_and_goes_on_later() {
     let content = sample(4 * BLOCK);
     let (sent, waits) = (content.clone(), Arc::new(AtomicBool::new(true)));
