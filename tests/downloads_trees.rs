@@ -219,6 +219,11 @@ fn what_the_peer_can_not_read_is_named_and_nothing_seems_whole() {
         let path = dir.path().join(closed);
         set_mode(&path, 0);
         let name = closed.strip_prefix("d/").unwrap();
+        if is_dir {
+            let add = ["share", "add", "closed", &path.display().to_string()];
+            let refused = bob.ctl(&add).expect(5).stderr;
+            assert!(refused.contains("can't be shared: Permission denied"), "{refused}");
+        }
         let id = alice.add("bob:pub/d/");
         let failed = alice.failed(id, "refused");
         let message = failed["error"]["message"].as_str().unwrap();

@@ -40,6 +40,8 @@ pub(crate) struct Client {
     until: Option<Instant>,
     /// What ends waiting for an answer when it can be read.
     interrupt: Option<OwnedFd>,
+    /// What is told where an answer takes long.
+    slow: String,
 }
 
 impl Client {
@@ -57,6 +59,8 @@ impl Client {
             notifications: VecDeque::new(),
             until: None,
             interrupt: None,
+            slow: "netkitd does not answer; still waiting (is it stopped? systemctl status netkitd)"
+                .to_owned(),
         })
     }
 
@@ -64,6 +68,11 @@ impl Client {
     /// answer is waited for as long as it takes.
     pub(crate) fn wait_until(&mut self, until: Option<Instant>, interrupt: Option<OwnedFd>) {
         (self.until, self.interrupt) = (until, interrupt);
+    }
+
+    /// What is asked from now on netkitd asks of somebody else, whom it waits for.
+    pub(crate) fn waits_for(&mut self, whom: &str) {
+        self.slow = format!("still waiting for {whom}");
     }
 
     /// Calls a method and waits for what it answers.
@@ -228,7 +237,7 @@ impl Client {
             match wait::readable(&inputs, None, deadline)? {
                 Ready::Input(0) => return Ok(()),
                 Ready::Deadline if self.until.is_none_or(|until| until > Instant::now()) => {
-                    say("netkitd does not answer; still waiting (is it stopped? systemctl status netkitd)");
+                    say(&self.slow);
                     tell_at = None;
                 }
                 Ready::Deadline => return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer")),

@@ -29,6 +29,9 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     let request = request(args.path);
     let mut client = context.connect()?;
+    if let Some(peer) = &request.peer {
+        client.waits_for(peer);
+    }
     let mut out = Out::stdout();
     if context.json {
         let answer = client.call_raw(FilesList::METHOD, &request)?;

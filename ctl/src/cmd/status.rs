@@ -46,17 +46,20 @@ fn rows(status: &Status, now: &Zoned) -> Vec<(&'static str, String)> {
     if let Some(trouble) = &log.trouble {
         rows.push(("TROUBLE", trouble.clone()));
     }
-    let unverified =
-        if log.unverified > 0 { format!(", {} unverified", log.unverified) } else { String::new() };
+    let unverified = if log.unverified > 0 {
+        format!(", {} that strangers caused", log.unverified)
+    } else {
+        String::new()
+    };
     rows.push((
         "log",
         format!("{} events up to {}, {}{unverified}", log.events, log.head, show_bytes(log.bytes)),
     ));
-    let plain = if chat.plain { "" } else { ", plain lines are off" };
+    let plain = if chat.plain { "" } else { " (off)" };
     rows.push((
         "chat",
         format!(
-            "{}: {} received, {} sent, {} queued{plain}",
+            "{}: plain lines: {} received, {} sent, {} queued{plain}",
             chat.listen, chat.received, chat.sent, chat.queued
         ),
     ));
@@ -169,7 +172,7 @@ mod tests {
                 "netkitd: 0.1.0, process 7",
                 "up: 1 d 0 h, since 2026-11-22 08:00:00",
                 "log: 9 events up to 9, 2.0 KiB",
-                "chat: [::]:7890: 1 received, 2 sent, 0 queued",
+                "chat: [::]:7890: plain lines: 1 received, 2 sent, 0 queued",
                 "peers: 0 linked, 0 known",
                 "files: [::]:7891: 1 share, 2 served, 3 bytes, 0 open",
                 "control: /run/x: 1 open, you may operate",

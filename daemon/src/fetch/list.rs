@@ -38,6 +38,7 @@ async fn ask(engine: &Engine, way: &Way, path: &SafePath, is_linked: bool) -> Re
     let channel = engine.peers.connect(way).await;
     let mut channel = channel.map_err(|failed| match failed.failure.kind {
         Kind::Network | Kind::Timeout if !is_linked => away(way, &failed),
+        Kind::Timeout => silent(way, &failed),
         _ => failed, // another box, for one, is no absence
     })?;
     let components: Vec<String> = path.components().map(percent_encoded).collect();
@@ -89,6 +90,14 @@ fn away(way: &Way, failed: &Failed) -> Failed {
     let (whom, why) = (&way.label, &failed.failure.message);
     let failed = Failed::new(Kind::Away, format_args!("{whom} is not there at present: {why}"));
     failed.hint(format_args!("netkitctl peers wait {whom} waits until it is linked"))
+}
+
+/// It is linked, and its file port does not answer.
+fn silent(way: &Way, failed: &Failed) -> Failed {
+    let whom = &way.label;
+    Failed::new(Kind::Away, failed.failure.message.clone()).hint(format_args!(
+        "netkitctl peers show {whom} tells whether it answers at all; else a firewall may be in the way of its file port"
+    ))
 }
 
 fn timestamp(time: SystemTime) -> Timestamp {

@@ -78,5 +78,7 @@ mod tests {
         discard(&dir, 1).unwrap();
         discard(&dir, 1).unwrap();
         assert_eq!(there(), 1, "the link went, and not what it leads to");
+        let within = Target { root: tmp.path().into(), path: SafePath::parse(b"precious/x").unwrap() };
+        assert!(TargetDir::existing(&within).unwrap().is_none(), "nothing is in a file");
     }
 }

@@ -73,7 +73,7 @@ impl TargetDir {
         Ok(TargetDir { fd, group })
     }
 
-    /// Opens the directory of a target; `None` where it does not exist. Blocks.
+    /// Opens the directory of a target; `None` where it does not exist, nor can where a file is in its place. Blocks.
     ///
     /// # Errors
     /// As [`TargetDir::open`].
@@ -82,7 +82,7 @@ impl TargetDir {
             .and_then(|root| open_beneath(&root, &target.path.parent()));
         match opened {
             Ok(fd) => Ok(Some(TargetDir { fd, group: None })),
-            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

@@ -87,7 +87,7 @@ pub enum LinkReport {
     Have(LinkId, BlockHash),
     /// It has a file of this content for us.
     Has(LinkId, BlockHash),
-    /// How long an answer takes, and where the peer is now; told now and then.
+    /// How long an answer takes, and where the peer is now; told now and then while something comes.
     Pulse(LinkId, Duration, SocketAddr),
     /// Nothing comes of the peer although it was said something: a new connection may reach it sooner than this one.
     Silent(LinkId),
@@ -102,6 +102,25 @@ pub enum LinkReport {
         /// Why the host has no address.
         unresolved: Option<String>,
     },
+}
+
+impl LinkReport {
+    /// The link on which something came, where that is what it tells.
+    pub(super) fn heard_on(&self) -> Option<LinkId> {
+        match self {
+            LinkReport::Rooms(link, _)
+            | LinkReport::Said(link, _)
+            | LinkReport::Stored(link, _)
+            | LinkReport::Refused(link, ..)
+            | LinkReport::Have(link, _)
+            | LinkReport::Has(link, _)
+            | LinkReport::Pulse(link, ..) => Some(*link),
+            LinkReport::Up { .. }
+            | LinkReport::Silent(_)
+            | LinkReport::Down(..)
+            | LinkReport::DialFailed { .. } => None,
+        }
+    }
 }
 
 /// Why an address was of no use.

@@ -40,7 +40,7 @@ pub enum Source {
 pub enum Wanted {
     /// `SHARE/path`: the file.
     File,
-    /// `SHARE/` or `SHARE/dir/`: the directory, with all that is in it.
+    /// `SHARE`, `SHARE/` or `SHARE/dir/`: the directory, with all that is in it.
     Tree,
     /// `SHARE/dir/*.iso`: those files of the directory whose names match.
     Matching(Pattern),
@@ -89,6 +89,7 @@ impl FromStr for Source {
                 let (dir, last) = path.rsplit_once('/').unwrap_or(("", path));
                 let (wanted, path) = match (last, Pattern::of(last)) {
                     ("", _) => (Wanted::Tree, dir),
+                    (_, None) if dir.is_empty() => (Wanted::Tree, path),
                     (_, Some(pattern)) => (Wanted::Matching(pattern), dir),
                     (_, None) => (Wanted::File, path),
                 };
@@ -201,7 +202,6 @@ mod tests {
             ("http://me:secret@a/b", "a password in a URL"),
             ("isos/debian.iso", "write https://"),
             ("bob:", "write https://"),
-            ("bob:isos", "write PEER:SHARE/path"),
             ("bob:isos/../x", "write PEER:SHARE/path"),
             ("bob:/isos/x", "write PEER:SHARE/path"),
             ("bob:*", "write PEER:SHARE/path"),
@@ -225,6 +225,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(of("bob:isos/"), ("isos".into(), Wanted::Tree));
+        assert_eq!(of("bob:isos"), of("bob:isos/"), "no file is a share");
         assert_eq!(of("bob:isos/deb/"), ("isos/deb".into(), Wanted::Tree));
         let pattern = Wanted::Matching(Pattern::of("*.iso").unwrap());
         assert_eq!(of("bob:isos/deb/*.iso"), ("isos/deb".into(), pattern));
@@ -244,6 +245,7 @@ mod tests {
             ("bob:isos/deb/x", "x"),
             ("bob:isos/deb/", "deb"),
             ("bob:isos/*", "isos"),
+            ("bob:isos", "isos"),
         ] {
             assert_eq!(name(text).as_deref(), Ok(expected), "{text}");
         }

@@ -1,7 +1,7 @@
 //! What is known of a peer, in words: for `list`, `show`, `add` and `wait`. Asks nobody and prints nothing.
 
 use netkit_proto::ids::PeerId;
-use netkit_proto::rpc::call::{How, Peer};
+use netkit_proto::rpc::call::{How, Peer, Trust};
 use netkit_proto::time::Timestamp;
 use std::net::SocketAddr;
 
@@ -59,12 +59,15 @@ pub(super) fn parse_id(text: &str) -> Result<PeerId, String> {
 
 /// Why a peer is not linked.
 pub(super) fn why_not(peer: &Peer) -> String {
+    if peer.trust == Trust::Blocked {
+        return "it is blocked here".to_owned();
+    }
     if let Some(trouble) = &peer.trouble {
         return trouble.clone();
     }
     match (peer.addresses.first(), peer.trust) {
         (None, _) => "no address of it is known".to_owned(),
-        (Some(_), netkit_proto::rpc::call::Trust::New) => "nobody here made it known".to_owned(),
+        (Some(_), Trust::New) => "nobody here made it known".to_owned(),
         (Some(at), _) => format!("{} does not answer yet", at.address),
     }
 }

@@ -135,6 +135,7 @@ fn trust_needs_the_whole_id_or_a_person_who_compares_it() {
     let exit = |outcome: Outcome| outcome.map_err(|failure| failure.exit);
     assert_eq!(exit(trust(&fake, "trust bob", None)), Err(Exit::Usage));
     assert_eq!(exit(trust(&fake, "trust bob abc", None)), Err(Exit::Usage));
+    assert_eq!(exit(trust(&fake, "trust nobody", None)), Err(Exit::NotFound));
     assert!(fake.state().changes.is_empty());
     for (line, person, expected) in [
         (format!("trust bob {}", id("b")), None, Ok(())),

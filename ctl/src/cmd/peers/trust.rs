@@ -29,19 +29,15 @@ pub(super) fn run(context: &Context, args: &Args, person: Option<impl BufRead>, 
         ([], whole) => whole.ok(),
         (id, _) => Some(parse_id(&id.concat()).map_err(|why| Failure::new(Exit::Usage, why))?),
     };
-    if given.is_none() && !args.yes && person.is_none() {
-        return Err(Failure::new(Exit::Usage, "nobody is at a terminal to compare the id").hint(format!(
-            "name the whole id: netkitctl peers trust {} ID; or take whatever it is: --yes",
-            args.peer
-        )));
-    }
     let mut client = context.connect()?;
     let (peer, id) = match given {
         Some(id) => (args.peer.clone(), id),
         None => {
             let peer = client.call(&PeersShow { peer: args.peer.clone() })?;
-            if let Some(person) = person.filter(|_| !args.yes) {
-                ask(&peer, person)?;
+            match person {
+                _ if args.yes => {}
+                Some(person) => ask(&peer, person)?,
+                None => return Err(nobody_to_ask(&args.peer)),
             }
             // By its id: meanwhile the name may have come to mean another one.
             (peer.id.to_string(), peer.id)
@@ -52,6 +48,11 @@ pub(super) fn run(context: &Context, args: &Args, person: Option<impl BufRead>, 
         out.object(&trusted)?;
     }
     out.flush()
+}
+
+fn nobody_to_ask(peer: &str) -> Failure {
+    Failure::new(Exit::Usage, "nobody is at a terminal to compare the id")
+        .hint(format!("name the whole id: netkitctl peers trust {peer} ID; or take whatever it is: --yes"))
 }
 
 fn ask(peer: &Peer, mut person: impl BufRead) -> Outcome {

@@ -120,6 +120,11 @@ pub(super) fn parting(error: ConnectionError) -> Parting {
         ConnectionError::Reset => Parting::Lost("it was started anew".into()),
         ConnectionError::TimedOut => Parting::Lost("it does not answer".into()),
         ConnectionError::LocallyClosed => Parting::Lost("closed here".into()),
+        ConnectionError::ConnectionClosed(close)
+            if close.error_code == quinn::TransportErrorCode::CONNECTION_REFUSED =>
+        {
+            Parting::Lost("it takes no connections at present".into())
+        }
         other => Parting::Lost(clip(&other.to_string())),
     }
 }
@@ -209,6 +214,17 @@ impl Drop for Greeting {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_takes_no_connection_is_told_in_plain_words() {
+        let close = quinn::ConnectionClose {
+            error_code: quinn::TransportErrorCode::CONNECTION_REFUSED,
+            frame_type: None,
+            reason: "the server refused to accept a new connection".into(),
+        };
+        let parting = parting(ConnectionError::ConnectionClosed(close));
+        assert_eq!(parting, Parting::Lost("it takes no connections at present".into()));
+    }
 
     #[test]
     fn many_callers_must_prove_their_addresses_and_too_many_have_to_wait() {

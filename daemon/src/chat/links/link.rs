@@ -20,7 +20,8 @@ pub(super) async fn run(links: &Links, link: LinkId, greeted: Box<Greeted>, mail
     let Greeted { proven: Proven { connection, entry, .. }, send, receive, decoder, introduction, .. } =
         *greeted;
     let batch = Batch { links, link, mailbox, said: Vec::new(), bytes: 0, stored: None };
-    let mut reader = pin!(read(Reader { connection: connection.clone(), receive, decoder, batch, entry }));
+    let mut reader =
+        pin!(read(Reader { connection: connection.clone(), receive, decoder, batch, entry, heard: 0 }));
     let mut writer = pin!(write(send, introduction, mailbox));
     let mut silence = pin!(silence::tell(links, link, &connection, mailbox));
     let mut overdue = pin!(async {
@@ -92,6 +93,8 @@ struct Reader<'a> {
     decoder: Decoder,
     batch: Batch<'a>,
     entry: Entry,
+    /// Datagrams that had come when it was told last how the link is.
+    heard: u64,
 }
 
 /// Reads until the link ends; why.
@@ -153,7 +156,12 @@ impl Reader<'_> {
         }
     }
 
-    fn pulse(&self) {
+    /// Tells how the link is, where something came on it since that was told last.
+    fn pulse(&mut self) {
+        let heard = self.connection.stats().udp_rx.datagrams;
+        if std::mem::replace(&mut self.heard, heard) == heard {
+            return;
+        }
         let address = canonical(self.connection.remote_address());
         let pulse = LinkReport::Pulse(self.batch.link, self.connection.rtt(), address);
         let _ = self.batch.links.reports.try_send(pulse); // the next one comes soon

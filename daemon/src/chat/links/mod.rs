@@ -20,7 +20,7 @@ use greet::{Answer, Greeted, Greetings, Proven};
 use mailbox::Mailbox;
 use mistakes::Mistakes;
 use netkit_proto::ids::PeerId;
-use quinn::{ClientConfig, Connection, Endpoint, Incoming};
+use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, Incoming};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -199,9 +199,7 @@ impl Links {
                     let welcome = timeout(limits::GREETING, links.welcome(incoming, address));
                     let welcomed = links.stop.run_until_cancelled(welcome).await;
                     drop(greeting);
-                    if let Some(Err(_)) = welcomed {
-                        links.mistake(address, "no hello in time");
-                    }
+                    // Who says nothing in time is gone: it called while this box stood still, for one.
                     welcomed?.ok()?.map(|greeted| (Box::new(greeted), None))
                 });
             }
@@ -226,7 +224,15 @@ impl Links {
     async fn welcome(&self, incoming: Incoming, address: SocketAddr) -> Option<Greeted> {
         let note = |mistake: &dyn std::fmt::Display| self.mistake(address, &mistake.to_string());
         let connection = async { incoming.accept()?.await };
-        let connection = connection.await.inspect_err(|error| note(error)).ok()?;
+        let is_mistake = |error: &ConnectionError| {
+            matches!(error, ConnectionError::TransportError(_) | ConnectionError::VersionMismatch)
+        };
+        let connection = connection.await.inspect_err(|error| {
+            if is_mistake(error) {
+                note(error);
+            }
+        });
+        let connection = connection.ok()?;
         let proven = Proven::new(self, connection.clone());
         let greeted = match proven {
             Ok(proven) if proven.peer == self.me => Err(Parting::Superseded), // our own call; the caller notices, too

@@ -20,6 +20,11 @@ use tokio::time::Instant;
 impl Peers {
     /// A link tells something.
     pub(in crate::hub) fn on_report(&mut self, now: Timestamp, instant: Instant, report: LinkReport) {
+        if let Some(link) = report.heard_on()
+            && let Some(kept) = self.linked(link).and_then(|peer| peer.link.as_mut())
+        {
+            kept.heard = now;
+        }
         match report {
             LinkReport::Up { link, peer, address, dial, hello } => {
                 self.on_up(now, instant, Up { link, peer, address, dial, hello });
@@ -249,11 +254,13 @@ impl Peers {
         if peer.link.as_ref().is_none_or(|kept| kept.id != link) {
             return; // another one is kept
         }
-        peer.link = None;
-        peer.row.seen = now;
-        peer.turns_away = *parting == Parting::Blocked;
+        // Who says why it goes was there; who does not answer was so until it did for the last time.
+        let heard = peer.link.take().map_or(now, |kept| kept.heard);
+        peer.row.seen = if matches!(parting, Parting::Lost(_)) { heard } else { now };
+        peer.turns_away = *parting == Parting::Blocked && peer.row.trust != Trust::Blocked;
         // What was said and is not stored is said again; what is being stored here may be heard again: it is passed over.
         match parting {
+            Parting::Blocked if peer.row.trust == Trust::Blocked => {} // by us
             Parting::Blocked => {
                 peer.trouble = Some("it does not want this box".to_owned());
                 peer.dialing.failed(instant, None);

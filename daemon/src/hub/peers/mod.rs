@@ -67,6 +67,8 @@ struct Link {
     /// have been, too, and nothing in between may be left out.
     is_over: bool,
     since: Instant,
+    /// When something came on it last.
+    heard: Timestamp,
     lost: Option<Lost>,
     /// Nothing comes on it, although there is something to answer; until then, if that is not told again.
     silent: Option<Instant>,

@@ -63,7 +63,8 @@ impl Peers {
         let mut addresses: Vec<PeerAddress> =
             addresses.into_iter().map(|(address, how)| PeerAddress { address, how }).collect();
         addresses.sort_by_key(|address| (address.how, address.address));
-        let is_seen = peer.row.seen.0 > 0;
+        let seen = peer.link.as_ref().map_or(peer.row.seen, |link| link.heard);
+        let is_seen = seen.0 > 0;
         Shown {
             peer: self.label(peer.row.id),
             name: peer.row.name.clone(),
@@ -72,7 +73,7 @@ impl Peers {
             linked: linked.is_some(),
             silent: linked.is_some() && answering.is_none(),
             addresses,
-            seen: is_seen.then_some(peer.row.seen),
+            seen: is_seen.then_some(seen),
             rtt_ms: answering.and_then(|link| link.rtt).map(|rtt| rtt.as_micros() as f64 / 1000.0),
             file_port: peer.file_port.filter(|_| peer.link.is_some()),
             rooms: peer.row.rooms.clone(),

@@ -25,20 +25,21 @@ impl Handle for FilesList {
                 shares.iter().map(|share| ListEntry::new(share.name.as_bytes(), EntryKind::Dir, None, None));
             return Ok(Progress::Done(Listing { entries: entries.collect(), truncated: false }));
         }
-        let missing = || Error::new(Kind::NotFound, format_args!("there is no {path} in our shares"));
         let (name, rest) = SafePath::parse(path.as_bytes())
             .ok()
             .and_then(|p| p.split_first().map(|(n, r)| (n.to_vec(), r)))
-            .ok_or_else(missing)?;
-        let share = shares.iter().find(|share| share.name.as_bytes() == name).cloned().ok_or_else(missing)?;
+            .ok_or_else(|| missing(&path))?;
+        let share = shares
+            .iter()
+            .find(|share| share.name.as_bytes() == name)
+            .cloned()
+            .ok_or_else(|| missing(&path))?;
         let reader = session.context.reader.clone();
         Ok(Progress::large(async move {
             let listed = tokio::task::spawn_blocking(move || list_in(&share, &rest)).await;
             let listed = listed.map_err(|e| Error::new(Kind::InternalError, e))?;
             let (mut listing, stamps) = listed.map_err(|e| match e.kind() {
-                io::ErrorKind::NotFound => {
-                    Error::new(Kind::NotFound, format_args!("there is no {path} in our shares"))
-                }
+                io::ErrorKind::NotFound => missing(&path),
                 _ => Error::new(Kind::Unavailable, format_args!("can't list {path}: {e}")),
             })?;
             let files: Vec<_> = stamps.iter().map(file_key).collect();
@@ -50,6 +51,11 @@ impl Handle for FilesList {
             Ok(listing)
         }))
     }
+}
+
+fn missing(path: &str) -> Error {
+    Error::new(Kind::NotFound, format_args!("there is no {path} in our shares"))
+        .hint("what a peer shares is behind its name and a colon: PEER:SHARE/path")
 }
 
 /// What a peer says of its own.

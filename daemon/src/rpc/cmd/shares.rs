@@ -76,14 +76,16 @@ fn check(asked: &Path, own: &Own) -> Result<PathBuf, Error> {
     if !asked.is_absolute() {
         return Err(Error::new(Kind::InvalidParams, format_args!("{} is no absolute path", asked.display())));
     }
-    let path = asked.canonicalize().map_err(|e| {
+    let unreadable = |e: std::io::Error| {
         let kind = if e.kind() == std::io::ErrorKind::NotFound { Kind::NotFound } else { Kind::Refused };
         Error::new(kind, format_args!("{} can't be shared: {e}", asked.display()))
             .hint("netkitd's own user must be able to read it")
-    })?;
+    };
+    let path = asked.canonicalize().map_err(unreadable)?;
     if !path.is_dir() {
         return refused("it is no directory");
     }
+    path.read_dir().map_err(unreadable)?;
     if ["/proc", "/sys", "/dev"].iter().any(|system| path.starts_with(system)) {
         return refused("it belongs to the system");
     }

@@ -96,7 +96,7 @@ super::plain_data! {
         silent: bool,
         /// Where it is.
         addresses: Vec<PeerAddress>,
-        /// When it was linked, or announced itself, last.
+        /// When something of it was heard last, on a link or as an announcement; to some ten seconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seen: Option<Timestamp>,
         /// How long an answer of it takes, in milliseconds.

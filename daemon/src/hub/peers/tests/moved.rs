@@ -11,7 +11,7 @@ impl Box5 {
     }
 
     /// Linked to a peer, which announces itself there and elsewhere.
-    fn linked(peer: u8, dial: Option<DialId>) -> Box5 {
+    pub(super) fn linked(peer: u8, dial: Option<DialId>) -> Box5 {
         let mut me = Box5::new();
         me.up_as(1, peer, "bob", dial, 1);
         me.trust("bob");

@@ -39,3 +39,28 @@ fn an_address_is_added_where_the_host_is_and_else_was_linked_before() {
     me.peers.on_config(&Config::from_text(""), me.instant);
     assert_eq!(me.addresses(9), [(at(30), How::Linked), (at(9), How::Before)]);
 }
+
+#[test]
+fn a_peer_was_seen_when_something_of_it_was_heard() {
+    let mut me = Box5::linked(9, None);
+    me.pass(Duration::from_secs(20));
+    me.report(LinkReport::Pulse(1, Duration::from_millis(1), at(9)));
+    let heard = me.now;
+    me.pass(Duration::from_secs(30));
+    assert_eq!(me.shown(9).seen, Some(heard));
+    me.report(LinkReport::Down(1, Parting::Lost("it does not answer".into())));
+    assert_eq!(me.shown(9).seen, Some(heard), "that it was lost is nothing of it");
+    me.up(2, 9, "bob");
+    me.pass(Duration::from_secs(1));
+    me.report(LinkReport::Down(2, Parting::Stopping));
+    assert_eq!(me.shown(9).seen, Some(me.now), "it said so");
+}
+
+#[test]
+fn whom_we_block_is_not_said_to_have_blocked_us() {
+    let mut me = Box5::linked(9, None);
+    me.command(|reply| PeerCommand::Block("bob".into(), reply)).unwrap();
+    assert_eq!(me.closed(), [(1, Parting::Blocked)]);
+    me.report(LinkReport::Down(1, Parting::Blocked));
+    assert_eq!((me.shown(9).linked, me.shown(9).trouble), (false, None));
+}
