@@ -89,6 +89,7 @@ fn who_is_not_known_is_not_found() {
     for args in [
         &["peers", "show", "bob"][..],
         &["peers", "show", &whole],
+        &["peers", "trust", "bob"],
         &["peers", "trust", "bob", "--yes"],
         &["peers", "trust", "bob", &whole],
         &["peers", "block", "bob"],
@@ -105,12 +106,7 @@ fn who_is_not_known_is_not_found() {
         let ended = node.ctl(args).expect(4);
         assert_eq!(ended.stdout, "", "{args:?}");
     }
-    for args in [
-        &["peers", "show", "a:b"][..],
-        &["peers", "trust", "bob"],
-        &["send", "@a b", "hi"],
-        &["rooms", "join", "all"],
-    ] {
+    for args in [&["peers", "show", "a:b"][..], &["send", "@a b", "hi"], &["rooms", "join", "all"]] {
         node.ctl(args).expect(2);
     }
     assert_eq!(node.ctl(&["peers", "--json"]).expect(0).stdout, "");

@@ -90,9 +90,10 @@ fn whoever_forges_a_peers_address_breaks_no_link_and_says_nothing_for_it() {
     let quiet = "[discovery]\nmdns = false\n";
     let (anna, bob) = (a.node("anna").sections(quiet).start(), b.node("bob").sections(quiet).start());
     befriend((&anna, "10.77.0.1"), (&bob, "10.77.0.2"));
-    // Without multicast that is the time of the last link's beginning or end.
-    let linked = || [peer(&anna, "bob"), peer(&bob, "anna")].map(|peer| peer.unwrap()["seen"].clone());
+    let linked =
+        || [peer(&anna, "bob"), peer(&bob, "anna")].map(|peer| peer.unwrap()["linked_since"].clone());
     let before = linked();
+    assert!(before.iter().all(Value::is_string), "{before:?}");
     let mut record = python(&b, RECORD, &[]);
     assert_eq!(record.line(), "recording");
     for n in 0..20 {

@@ -95,9 +95,11 @@ fn rows(peer: &Peer, now: &Zoned) -> Vec<(&'static str, String)> {
     }
     rows.push(("id", grouped(peer.id)));
     rows.push(("trust", peer.trust.to_string()));
+    let since =
+        peer.linked_since.map(|since| format!(" since {}", show_time(since, now))).unwrap_or_default();
     let linked = match (peer.linked, peer.silent) {
-        (true, false) => "yes".to_owned(),
-        (true, true) => "yes, but it does not answer".to_owned(),
+        (true, false) => format!("yes{since}"),
+        (true, true) => format!("yes{since}, but it does not answer"),
         (false, _) => format!("no: {}", why_not(peer)),
     };
     rows.push(("linked", linked));
@@ -132,7 +134,7 @@ mod tests {
         let id = "a".repeat(52);
         let groups = vec!["aaaa"; 13].join(" ");
         let mut peer: Peer = serde_json::from_value(json!({ "peer": "bob~aaaaaa", "name": "bob", "id": id,
-            "trust": "known", "linked": true, "addresses": [{ "address": "10.0.0.9:7890", "how": "linked" }],
+            "trust": "known", "linked": true, "linked_since": "2026-11-23T07:00:00Z", "addresses": [{ "address": "10.0.0.9:7890", "how": "linked" }],
             "seen": "2026-11-23T08:00:00Z", "rtt_ms": 0.71, "file_port": 7891, "rooms": ["ops"], "queued": 2 }))
         .unwrap();
         assert_eq!(
@@ -142,7 +144,7 @@ mod tests {
                 "name: bob",
                 &format!("id: {groups}"),
                 "trust: known",
-                "linked: yes",
+                "linked: yes since 07:00:00",
                 "address: 10.0.0.9:7890 (linked)",
                 "answers: in 0.7 ms",
                 "files: port 7891",
@@ -151,7 +153,7 @@ mod tests {
             ]
         );
         peer.silent = true;
-        assert!(lines(&peer).contains(&"linked: yes, but it does not answer".to_owned()));
+        assert!(lines(&peer).contains(&"linked: yes since 07:00:00, but it does not answer".to_owned()));
         (peer.linked, peer.silent, peer.rtt_ms, peer.addresses) = (false, false, None, Vec::new());
         let told = lines(&peer);
         assert!(told.contains(&"linked: no: no address of it is known".to_owned()), "{told:?}");

@@ -82,6 +82,7 @@ impl Peers {
             is_refused: !is_taken(accept, trust),
             is_over: false,
             since: instant,
+            up: now,
             heard: now,
             lost: None,
             silent: None,

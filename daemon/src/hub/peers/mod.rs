@@ -67,6 +67,8 @@ struct Link {
     /// have been, too, and nothing in between may be left out.
     is_over: bool,
     since: Instant,
+    /// When it came up.
+    up: Timestamp,
     /// When something came on it last.
     heard: Timestamp,
     lost: Option<Lost>,

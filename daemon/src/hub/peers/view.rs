@@ -71,6 +71,7 @@ impl Peers {
             id: peer.row.id,
             trust: peer.row.trust,
             linked: linked.is_some(),
+            linked_since: peer.link.as_ref().map(|link| link.up),
             silent: linked.is_some() && answering.is_none(),
             addresses,
             seen: is_seen.then_some(seen),

@@ -91,6 +91,9 @@ super::plain_data! {
         trust: Trust,
         /// Whether it is linked now.
         linked: bool,
+        /// Since when.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        linked_since: Option<Timestamp>,
         /// Whether it is linked, and for seconds has left unanswered what it was sent.
         #[serde(default)]
         silent: bool,

@@ -43,13 +43,15 @@ fn an_address_is_added_where_the_host_is_and_else_was_linked_before() {
 #[test]
 fn a_peer_was_seen_when_something_of_it_was_heard() {
     let mut me = Box5::linked(9, None);
+    let since = me.shown(9).linked_since.unwrap();
     me.pass(Duration::from_secs(20));
     me.report(LinkReport::Pulse(1, Duration::from_millis(1), at(9)));
     let heard = me.now;
     me.pass(Duration::from_secs(30));
-    assert_eq!(me.shown(9).seen, Some(heard));
+    assert_eq!((me.shown(9).seen, me.shown(9).linked_since), (Some(heard), Some(since)));
     me.report(LinkReport::Down(1, Parting::Lost("it does not answer".into())));
     assert_eq!(me.shown(9).seen, Some(heard), "that it was lost is nothing of it");
+    assert_eq!(me.shown(9).linked_since, None);
     me.up(2, 9, "bob");
     me.pass(Duration::from_secs(1));
     me.report(LinkReport::Down(2, Parting::Stopping));
