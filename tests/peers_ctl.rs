@@ -1,9 +1,10 @@
 //! `netkitctl peers` and `rooms`, and what goes to peers that are not there: what is asked, told, kept and given up. The
 //! peers stand in the database from the start, and none of them has an address.
 
-use crate::harness::{DEADLINE, Node, NodeBuilder, command, has_program, may_skip};
+use crate::harness::{DEADLINE, Node, NodeBuilder, command, eventually, has_program, may_skip};
 use netkit_proto::ids::PeerId;
 use rexpect::session::{PtySession, spawn_command};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 /// The id of a peer: its letter says which.
@@ -217,8 +218,19 @@ fn what_waits_for_a_peer_is_kept_and_its_end_is_told() {
     node.restart();
     node.wait_for("/peers/queued", 6);
     node.ctl(&["send", "--wait", "--expire", "0.1", "bob", "four"]).expect(6);
-    let waiting = node.follow(&["send", "--wait", "bob", "five"]);
+    let left = node.follow(&["send", "--wait", "bob", "and"]);
     node.wait_for("/peers/queued", 7);
+    let status = || std::fs::read_to_string(format!("/proc/{}/status", left.pid())).unwrap();
+    eventually("it catches SIGINT", || {
+        let status = status();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim();
+        (u64::from_str_radix(caught, 16).unwrap() & 1 << (Signal::INT.as_raw() - 1) != 0).then_some(())
+    });
+    left.signal(Signal::INT);
+    let told = left.end().expect(130).stderr;
+    assert!(told.contains("stays queued") && told.contains("tail --sent"), "{told}");
+    let waiting = node.follow(&["send", "--wait", "bob", "five"]);
+    node.wait_for("/peers/queued", 8);
     node.ctl(&["peers", "remove", "bob"]).expect(0);
     let refused = waiting.end().expect(5).stderr;
     assert!(refused.contains("was refused: the peer was removed here"), "{refused}");

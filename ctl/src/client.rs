@@ -199,13 +199,18 @@ impl Client {
         }
     }
 
-    /// Waits until the socket holds something; `false` where `deadline` came first.
+    /// Waits until the socket holds something; `false` where `deadline` came first, or what [`Client::wait_until`] names.
     ///
     /// # Errors
     /// [`CallError::Lost`].
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> Result<bool, CallError> {
-        let ready = wait::readable(&[self.fd()], None, deadline).map_err(CallError::Lost)?;
-        Ok(matches!(ready, Ready::Input(_)))
+        let ready = wait::readable(&self.inputs(), None, deadline).map_err(CallError::Lost)?;
+        Ok(matches!(ready, Ready::Input(0)))
+    }
+
+    /// The socket, and what ends waiting for it.
+    fn inputs(&self) -> Vec<BorrowedFd<'_>> {
+        std::iter::once(self.fd()).chain(self.interrupt.as_ref().map(AsFd::as_fd)).collect()
     }
 
     /// Takes in what the socket holds; waits where it holds nothing, as [`Client::wait_until`] says.
@@ -230,8 +235,7 @@ impl Client {
 
     fn wait_for_answer(&self) -> io::Result<()> {
         let mut tell_at = Some(Instant::now() + SLOW);
-        let inputs = [Some(self.fd()), self.interrupt.as_ref().map(AsFd::as_fd)];
-        let inputs: Vec<BorrowedFd<'_>> = inputs.into_iter().flatten().collect();
+        let inputs = self.inputs();
         loop {
             let deadline = [self.until, tell_at].into_iter().flatten().min();
             match wait::readable(&inputs, None, deadline)? {

@@ -125,6 +125,12 @@ impl Listener {
         Ok(Listener { seq: since.unwrap_or(answer.head), interrupt, lasting, ..listener })
     }
 
+    /// Waiting ends when this can be read, too.
+    pub(crate) fn ends_by(&mut self, interrupt: OwnedFd) {
+        self.client.wait_until(None, copy(Some(&interrupt)));
+        self.interrupt = Some(interrupt);
+    }
+
     /// The session, for calls that must not be made twice. Events that come meanwhile are kept.
     pub(crate) fn client(&mut self) -> &mut Client {
         &mut self.client
@@ -186,7 +192,7 @@ impl Listener {
         }
     }
 
-    /// The next event, waiting for it until `deadline`; `None` where none came.
+    /// The next event, waiting for it until `deadline` or the interrupt; `None` where none came.
     ///
     /// # Errors
     /// Where the subscription can't go on.

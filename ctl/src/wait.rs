@@ -1,7 +1,7 @@
 //! Waiting for several things at once on one thread: input, signals, a deadline, and whether the reader of stdout
 //! is still there. Used by `client`, `follow` and the verbs that stay.
 
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure, Outcome};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -65,11 +65,15 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals over.
+    /// Takes the signals over: whoever waits leaves in order.
     ///
     /// # Errors
     /// Where the system does not allow it.
-    pub(crate) fn catch() -> io::Result<Signals> {
+    pub(crate) fn catch() -> Outcome<Signals> {
+        Signals::take_over().map_err(|e| not_caught(&e))
+    }
+
+    fn take_over() -> io::Result<Signals> {
         let which = Arc::new(AtomicUsize::new(0));
         let again = Arc::new(AtomicBool::new(false));
         let (pipe, wake) = UnixStream::pair()?;
@@ -101,8 +105,8 @@ impl Signals {
     ///
     /// # Errors
     /// Where the process has too many descriptors.
-    pub(crate) fn fd_to_keep(&self) -> io::Result<OwnedFd> {
-        self.pipe.as_fd().try_clone_to_owned()
+    pub(crate) fn fd_to_keep(&self) -> Outcome<OwnedFd> {
+        self.pipe.as_fd().try_clone_to_owned().map_err(|e| not_caught(&e))
     }
 
     /// How to end, where a signal came.
@@ -121,4 +125,8 @@ impl Signals {
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.pipe.as_fd()
     }
+}
+
+fn not_caught(error: &io::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("catching signals: {error}"))
 }

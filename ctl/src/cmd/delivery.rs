@@ -14,6 +14,9 @@ use std::time::Instant;
 pub(crate) const TOPICS: [&str; 4] =
     ["message.sent", "message.delivered", "message.refused", "message.expired"];
 
+/// What of messages that are still queued can be said.
+const GOES_ON: &str = "netkitd goes on trying; netkitctl tail --sent -f shows what becomes of it";
+
 /// Messages whose end is not known yet: a peer, or each peer of a room, has it on its disk or never will. For a plain
 /// peer, to be sent is the end: it gives no receipt.
 #[derive(Debug)]
@@ -114,6 +117,27 @@ impl Pending {
         self.verdict()
     }
 
+    /// Nobody waits any more for those that have not come to their end.
+    #[must_use]
+    pub(crate) fn left(&self, exit: Exit) -> Failure {
+        match (self.which(), self.messages.len()) {
+            (None, _) => Failure::silent(exit),
+            (Some(which), many) => {
+                let stay = if many == 1 { "stays" } else { "stay" };
+                Failure::new(exit, format!("{which} {stay} queued")).hint(GOES_ON)
+            }
+        }
+    }
+
+    /// Those that have not come to their end.
+    fn which(&self) -> Option<String> {
+        let first = self.messages.keys().next()?;
+        Some(match self.messages.len() {
+            1 => format!("message {first}"),
+            many => format!("{many} messages, the first of them {first},"),
+        })
+    }
+
     /// How it has ended.
     ///
     /// # Errors
@@ -121,12 +145,8 @@ impl Pending {
     pub(crate) fn verdict(&self) -> Outcome {
         let late = self.messages.keys().map(|_| Exit::Unfinished);
         let Some(exit) = common(self.failures.iter().copied().chain(late)) else { return Ok(()) };
-        let Some(first) = self.messages.keys().next() else {
+        let Some(which) = self.which() else {
             return Err(Failure::silent(exit)); // each was told when it happened
-        };
-        let which = match self.messages.len() {
-            1 => format!("message {first}"),
-            many => format!("{many} messages, the first of them {first},"),
         };
         let missing: BTreeSet<&str> =
             self.messages.values().flat_map(|way| &way.to).map(String::as_str).collect();
@@ -137,8 +157,7 @@ impl Pending {
             (1, true) => format!("was not {} in time", if self.plain { "sent" } else { "delivered" }),
             (_, true) => format!("were not {} in time", if self.plain { "sent" } else { "delivered" }),
         };
-        Err(Failure::new(exit, format!("{which} {what}"))
-            .hint("still queued: netkitd goes on trying; netkitctl tail --sent -f shows what becomes of it"))
+        Err(Failure::new(exit, format!("{which} {what}")).hint(format!("still queued: {GOES_ON}")))
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
     }
     let broken = |what: &str, e: &dyn std::fmt::Display| Failure::new(Exit::Failed, format!("{what}: {e}"));
     let terminal = tcgetattr(std::io::stdin()).map_err(|e| broken("asking the terminal", &e))?;
-    let signals = Signals::catch().map_err(|e| broken("catching signals", &e))?;
+    let signals = Signals::catch()?;
     let cooked = terminal.clone();
     std::thread::Builder::new()
         .name("signals".into())

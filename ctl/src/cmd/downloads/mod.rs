@@ -15,7 +15,7 @@ pub(crate) use vigil::{TICK, Terms, Vigil};
 
 use super::delivery::topics;
 use crate::context::Context;
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Failure, Outcome};
 use crate::incoming::CallError;
 use crate::listener::Listener;
 use crate::time;
@@ -50,18 +50,9 @@ pub(crate) fn all<E: From<CallError>>(
 
 /// Listens to what happens to downloads, from now on, until a signal comes.
 pub(crate) fn listen(context: &Context, signals: &Signals) -> Outcome<Listener> {
-    let interrupt = signals.fd_to_keep().map_err(|e| no_signals(&e))?;
-    let listener = Listener::lasting(context.socket.clone(), topics(&["download"]), interrupt);
+    let topics = topics(&["download"]);
+    let listener = Listener::lasting(context.socket.clone(), topics, signals.fd_to_keep()?);
     listener.map_err(|e| signals.caught().map_or(e, Failure::silent))
-}
-
-/// Takes the signals over: whoever waits leaves in order.
-pub(crate) fn signals() -> Outcome<Signals> {
-    Signals::catch().map_err(|e| no_signals(&e))
-}
-
-fn no_signals(error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("catching signals: {error}"))
 }
 
 /// The present time.

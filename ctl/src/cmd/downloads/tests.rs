@@ -1,6 +1,7 @@
 //! Whole waits against a stand-in for netkitd.
 
 use super::*;
+use crate::exit::Exit;
 use crate::fake::{Fake, State};
 use crate::output::Out;
 use netkit_proto::rpc::call::DownloadsAdd;

@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::downloads::{Terms, Vigil, signals};
+use super::downloads::{Terms, Vigil};
 use crate::client::Client;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome, common};
@@ -12,6 +12,7 @@ use crate::incoming::CallError;
 use crate::output::{Out, can_animate, escape_line, say, tell};
 use crate::rate::{RATES, parse_rate};
 use crate::time::parse_duration;
+use crate::wait::Signals;
 use netkit_proto::files::checksum::Checksum;
 use netkit_proto::limits;
 use netkit_proto::name::Key;
@@ -116,7 +117,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         None => queue(context, &settings, out),
         Some(terms) => {
             // Listening first: nothing that happens to them is missed.
-            queue_and_wait(Vigil::begin(context, signals()?, out, terms)?, &settings)
+            queue_and_wait(Vigil::begin(context, Signals::catch()?, out, terms)?, &settings)
         }
     }
 }

@@ -1,10 +1,11 @@
 //! `netkitctl queue list`: what is in the queue, as a table, as ids or as JSON. As it goes on it is shown by `watch`.
 
 use super::watch::Watch;
-use crate::cmd::downloads::{all, now, progress, reason, signals, speed};
+use crate::cmd::downloads::{all, now, progress, reason, speed};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Out, can_animate, escape_line};
+use crate::wait::Signals;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use netkit_proto::rpc::call::{Download, DownloadState};
 use netkit_proto::time::Timestamp;
@@ -41,13 +42,13 @@ fn states() -> impl TypedValueParser<Value = DownloadState> {
 pub(super) fn run(context: &Context, flags: Flags) -> Outcome {
     if flags.watch {
         if context.json {
-            return Watch::begin(context, signals()?, flags.states)?.print(Out::stdout());
+            return Watch::begin(context, Signals::catch()?, flags.states)?.print(Out::stdout());
         }
         if !can_animate() {
             return Err(Failure::new(Exit::Usage, "--watch draws on a terminal, and stderr is none")
                 .hint("netkitctl queue --watch --json prints each change; netkitctl queue wait waits"));
         }
-        return Watch::begin(context, signals()?, flags.states)?.draw();
+        return Watch::begin(context, Signals::catch()?, flags.states)?.draw();
     }
     let mut client = context.connect()?;
     let downloads = all(&flags.states, |page| client.call(page))?;

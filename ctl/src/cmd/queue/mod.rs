@@ -8,12 +8,13 @@ mod show;
 mod tests;
 mod watch;
 
-use super::downloads::{Terms, Vigil, all, signals, unfinished};
+use super::downloads::{Terms, Vigil, all, unfinished};
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Out, can_animate};
 use crate::rate::RATES;
 use crate::time::parse_duration;
+use crate::wait::Signals;
 use change::{Many, Verb};
 use clap::Subcommand;
 use netkit_proto::rpc::call::DownloadsList;
@@ -91,7 +92,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         What::Wait { ids, within, quiet } => {
             let live = can_animate() && !context.json && !quiet;
             let terms = Terms { within, json: context.json, live, quiet };
-            wait(Vigil::begin(context, signals()?, Out::stdout(), terms)?, &ids)
+            wait(Vigil::begin(context, Signals::catch()?, Out::stdout(), terms)?, &ids)
         }
         What::Pause(which) => change::many(context, Verb::Pause, &which, Out::stdout()),
         What::Resume(which) => change::many(context, Verb::Resume, &which, Out::stdout()),

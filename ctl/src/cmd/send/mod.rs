@@ -12,6 +12,7 @@ use crate::exit::{Exit, Failure, Outcome, common};
 use crate::listener::Listener;
 use crate::output::{Out, say, say_hint};
 use crate::time::parse_duration;
+use crate::wait::Signals;
 use input::{BadLine, Source};
 use lines::Lines;
 use netkit_proto::ids::Seq;
@@ -219,7 +220,12 @@ impl Sending<'_> {
             let filter = delivery::topics(&[&delivery::TOPICS[..], &["message.queued"]].concat());
             Listener::open(socket, filter, Some(first.prev()))?
         };
+        let signals = Signals::catch()?;
+        listener.ends_by(signals.fd_to_keep()?);
         let waited = self.committed.wait(&mut listener, deadline);
+        if let Some(exit) = signals.caught() {
+            return Err(self.committed.left(exit));
+        }
         waited.map_err(|failure| explain(context, &self.settings.dest, failure))
     }
 }

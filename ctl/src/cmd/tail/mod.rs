@@ -35,8 +35,7 @@ use std::time::{Duration, Instant};
 pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     let mut settings = settings::resolve(args, context.json, &now())?;
     let sink = Sink::new(Out::stdout(), &settings);
-    let signals =
-        Signals::catch().map_err(|e| Failure::new(Exit::Failed, format!("catching signals: {e}")))?;
+    let signals = Signals::catch()?;
     let mut client = context.connect()?;
     if let Some(peer) = &mut settings.filter.peer {
         *peer = as_events_name_it(&mut client, peer)?;

@@ -72,8 +72,7 @@ pub(super) struct Session {
 /// # Errors
 /// As the exit codes say.
 pub(super) fn run(settings: Settings) -> Outcome {
-    let signals =
-        Signals::catch().map_err(|e| Failure::new(Exit::Failed, format!("catching signals: {e}")))?;
+    let signals = Signals::catch()?;
     let start = Instant::now();
     let deadline = settings.within.and_then(|within| start.checked_add(within));
     let patience = settings.within.map_or(limits::CONNECT, |within| within.max(limits::HANDSHAKE));
