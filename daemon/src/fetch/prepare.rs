@@ -111,8 +111,13 @@ fn placed_before(task: &Task, dir: &TargetDir) -> Result<Option<Done>, Break> {
     let Some((name, file)) = found else { return Ok(None) };
     let (checksum, bytes) = digest(task, &file, Algorithm::Blake3)?;
     let verified = task.start.checksum.is_some() || task.is_of_peer();
-    let done = Done { name, bytes, blake3: *blake3, verified, manifest: None };
-    Ok((checksum.digest() == blake3).then_some(done))
+    if checksum.digest() != blake3 {
+        return Ok(None);
+    }
+    // It may have been killed before that was durable, or before the name of the part was gone: see `PartFile::place`.
+    let is_durable = dir.sync().and_then(|()| files::discard(dir, task.start.id));
+    is_durable.map_err(|error| disk::failed(&task.path, &error))?;
+    Ok(Some(Done { name, bytes, blake3: *blake3, verified, manifest: None }))
 }
 
 /// A file of the wanted name that is what the checksum names; that it is another file is a failure where only that

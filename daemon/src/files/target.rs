@@ -173,7 +173,7 @@ impl TargetDir {
     }
 
     /// Makes what was renamed in it durable.
-    pub(super) fn sync(&self) -> io::Result<()> {
+    pub fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.fd)?)
     }
 }

@@ -373,3 +373,18 @@ async fn a_size_that_no_file_has_is_refused_and_never_noted() {
         assert!(rig.noted.is_none());
     }
 }
+
+#[tokio::test]
+async fn what_got_its_name_before_that_was_noted_is_done_and_has_no_other_one() {
+    let content = sample(9);
+    let sent = content.clone();
+    let server = Server::start(behaves(move |request| honest(request, &sent))).await;
+    let mut rig = Rig::new();
+    assert!(rig.fetched(&server).await == content);
+    let asked = server.asked_file().len();
+    // A file system that can't rename to a free name alone gives it a second one first.
+    let dir = rig.dir.path().join("d");
+    std::fs::hard_link(dir.join("f"), dir.join(".netkit-1.part")).unwrap();
+    assert!(rig.fetched(&server).await == content);
+    assert_eq!((server.asked_file().len(), std::fs::read_dir(&dir).unwrap().count()), (asked, 1));
+}

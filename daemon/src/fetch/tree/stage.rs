@@ -41,6 +41,7 @@ pub(super) fn placed_before(task: &Task) -> Result<Option<Done>, Break> {
     if let Some((StageRow { complete: Some(blake3), file, .. }, files)) = &task.start.stage {
         let found = Stage::find_placed(&dir, &name, naming, file.1).map_err(|error| failed(&error))?;
         if let Some(name) = found {
+            dir.sync().map_err(|error| failed(&error))?; // it may have been killed before that was durable
             let bytes = files.iter().map(|file| file.size).sum();
             return Ok(Some(Done { name, bytes, blake3: *blake3, verified: true, manifest: None }));
         }
