@@ -231,7 +231,8 @@ fn what_waits_for_a_peer_is_kept_and_its_end_is_told() {
     assert!(told.contains("stays queued") && told.contains("tail --sent"), "{told}");
     let waiting = node.follow(&["send", "--wait", "bob", "five"]);
     node.wait_for("/peers/queued", 8);
-    node.ctl(&["peers", "remove", "bob"]).expect(0);
+    let removed = node.ctl(&["peers", "remove", "bob"]).expect(0).stderr;
+    assert!(removed.contains(" messages that waited for bob are given up"), "{removed}");
     let refused = waiting.end().expect(5).stderr;
     assert!(refused.contains("was refused: the peer was removed here"), "{refused}");
     let sent = node.ctl(&["tail", "--sent", "-r", "ops", "-o", "cat"]).expect(0).stdout;

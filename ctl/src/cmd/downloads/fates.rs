@@ -19,9 +19,12 @@ pub(crate) enum News {
     Ended { what: String, hint: Option<String> },
     /// It goes on, but the one who waits should know.
     Note { what: String, hint: Option<String> },
-    /// It waits for another try, for a reason that was not told before.
+    /// It waits for another try, for a reason that was not told before, or far longer than was told.
     Waits(String),
 }
+
+/// How many times as long as the last that was told a pause must be to be told, too.
+const FAR_LONGER: i64 = 4;
 
 /// One download that has not ended.
 #[derive(Debug, Default)]
@@ -29,8 +32,8 @@ struct Fate {
     known: Option<Download>,
     /// That it is paused was told.
     paused: bool,
-    /// Why it waits for another try, as it was told last.
-    waits: Option<String>,
+    /// Why it waits for another try, as it was told last, and for how many milliseconds.
+    waits: Option<(String, i64)>,
 }
 
 /// Downloads that are waited for.
@@ -188,7 +191,7 @@ impl Fate {
         Some(News::Note { what, hint: Some(format!("netkitctl queue resume {id}")) })
     }
 
-    /// Told when the reason changes, not for every try.
+    /// Told when the reason changes, or the pause has become far longer, not for every try.
     fn wait(&mut self, id: u64, error: &Why, retry_at: Option<Timestamp>, now: Timestamp) -> Option<News> {
         let label = label(id, self.known.as_ref());
         self.paused = false;
@@ -196,10 +199,13 @@ impl Fate {
             (known.state, known.error, known.retry_at) =
                 (DownloadState::RetryWait, Some(error.clone()), retry_at);
         }
-        if self.waits.as_ref() == Some(&error.message) {
+        let pause = retry_at.map_or(0, |at| at.0.saturating_sub(now.0));
+        let is_told =
+            |(why, told): &(String, i64)| *why == error.message && pause < told.saturating_mul(FAR_LONGER);
+        if self.waits.as_ref().is_some_and(is_told) {
             return None;
         }
-        self.waits = Some(error.message.clone());
+        self.waits = Some((error.message.clone(), pause.max(1000)));
         let waits = waits(retry_at, Some(&error.message), now);
         Some(News::Waits(format!("{label} waits ({waits})")))
     }
@@ -263,18 +269,26 @@ mod tests {
     fn the_same_is_told_once() {
         let mut fates = Fates::default();
         fates.add(7);
-        let waits = |fates: &mut Fates, why: &str| {
+        let waits_until = |fates: &mut Fates, why: &str, at: &str| {
             let error = json!({ "kind": "network", "message": why });
-            let members = json!({ "error": error, "retry_at": "1970-01-01T00:00:04.2Z" });
+            let members = json!({ "error": error, "retry_at": at });
             match happens(fates, "retry_wait", members) {
                 Some(News::Waits(what)) => what,
                 other => format!("{other:?}"),
             }
         };
+        let waits = |fates: &mut Fates, why: &str| waits_until(fates, why, "1970-01-01T00:00:04.2Z");
         assert_eq!(waits(&mut fates, "no route"), "download 7 waits (retry in 5 s: no route)");
         happens(&mut fates, "active", json!({ "bytes": 0 }));
         assert_eq!(waits(&mut fates, "no route"), "None");
         assert_eq!(waits(&mut fates, "refused"), "download 7 waits (retry in 5 s: refused)");
+        assert_eq!(waits_until(&mut fates, "refused", "1970-01-01T00:00:16Z"), "None");
+        let longer = waits_until(&mut fates, "refused", "1970-01-01T00:00:17Z");
+        assert_eq!(
+            longer, "download 7 waits (retry in 17 s: refused)",
+            "whoever waits knows that it takes longer"
+        );
+        assert_eq!(waits_until(&mut fates, "refused", "1970-01-01T00:00:34Z"), "None");
         for is_told in [true, false] {
             assert_eq!(happens(&mut fates, "paused", json!({})).is_some(), is_told);
         }

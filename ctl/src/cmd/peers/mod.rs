@@ -15,10 +15,10 @@ use crate::client::Client;
 use crate::context::Context;
 use crate::exit::{Failure, Outcome, common};
 use crate::incoming::CallError;
-use crate::output::{Out, tell};
+use crate::output::{Out, say, tell};
 use crate::time::parse_duration;
 use clap::Subcommand;
-use netkit_proto::rpc::call::{PeersBlock, PeersRemove};
+use netkit_proto::rpc::call::{PeersBlock, PeersRemove, PeersShow};
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -95,9 +95,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         What::List(flags) => list::run(context, &flags, Out::stdout()),
         What::Show(args) => show::run(context, &args, Out::stdout()),
         What::Add { host, wait } => add::run(context, host, wait, Out::stdout()),
-        What::Remove(Many { peers }) => {
-            each(context, peers, |client, peer| client.call(&PeersRemove { peer }).map(drop))
-        }
+        What::Remove(Many { peers }) => each(context, peers, remove),
         What::Trust(args) => {
             let is_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
             trust::run(context, &args, is_terminal.then(|| std::io::stdin().lock()), Out::stdout())
@@ -116,6 +114,18 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         }
         What::Wait { peers, within } => wait::run(context, &peers, within, Out::stdout()),
     }
+}
+
+/// Has a peer or a host forgotten; what waited for it is told, since it goes, too.
+fn remove(client: &mut Client, peer: String) -> Result<(), CallError> {
+    let waiting = client.call(&PeersShow { peer: peer.clone() }).map_or(0, |shown| shown.queued);
+    client.call(&PeersRemove { peer: peer.clone() })?;
+    match waiting {
+        0 => {}
+        1 => say(&format!("a message that waited for {peer} is given up")),
+        many => say(&format!("{many} messages that waited for {peer} are given up")),
+    }
+    Ok(())
 }
 
 fn each(

@@ -76,8 +76,11 @@ fn check_limit(limit: u64) -> Result<(), Error> {
 fn place(downloads: &Downloads, source: &Source, output: Option<&str>) -> Result<(Target, bool), Error> {
     let by_source = || {
         source.file_name().map_err(|why| {
-            Error::new(Kind::InvalidParams, format_args!("the source gives the file no name: {why}"))
-                .hint("name it: -o NAME")
+            Error::new(
+                Kind::InvalidParams,
+                format_args!("the source gives the file no name that it can have here: {why}"),
+            )
+            .hint("name it: -o NAME")
         })
     };
     let Some(output) = output else {
