@@ -72,7 +72,8 @@ impl Client {
 
     /// What is asked from now on netkitd asks of somebody else, whom it waits for.
     pub(crate) fn waits_for(&mut self, whom: &str) {
-        self.slow = format!("still waiting for {whom}");
+        self.slow =
+            format!("still waiting for {whom}; netkitctl status tells whether netkitd itself answers");
     }
 
     /// Calls a method and waits for what it answers.

@@ -235,12 +235,9 @@ impl Task {
         connections: Result<Option<Failed>, Break>,
         is_done: impl Fn() -> bool,
     ) -> Result<Content, Break> {
-        let Ok((mut content, result)) = written.await else {
+        let Ok((content, result)) = written.await else {
             return Err(Failed::new(Kind::InternalError, "the thread that writes the file failed").into());
         };
-        if result.is_err() {
-            content.about.boot.clear(); // what the disk did not take may be anything: it is read the next time
-        }
         let broken = match (result, connections) {
             (_, Err(stopped)) => stopped,
             (Err(error), _) => disk::failed(&self.path, &error).into(),

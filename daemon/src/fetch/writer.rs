@@ -98,8 +98,18 @@ pub(super) fn start(
             result = result.and_then(|()| audience.tell(&mut content, &mut suspects));
         }
         drop(queue); // connections notice
-        result = syncer.finish().and(result); // what the disk says is the cause of what the writer says of it
+        let synced = syncer.finish();
+        if synced.is_err() || result.as_ref().is_err_and(|error| !is_full(error)) {
+            content.distrust();
+        }
+        result = synced.and(result); // what the disk says is the cause of what the writer says of it
         let _ = written.send((content, result)); // a download that was given up needs it no more
     })?;
     Ok((pieces, end))
+}
+
+/// There was no room for what was to be written: what was written before is there all the same.
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }

@@ -379,6 +379,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_read_after_it_comes_from_the_disk() {
+        const TMPFS: i64 = 0x0102_1994; // statfs(2)
+        let tmp = tempfile::tempdir().unwrap();
+        let part = PartFile::create(&open(tmp.path()), 1).unwrap();
+        if rustix::fs::fstatfs(part.file()).unwrap().f_type == TMPFS {
+            return; // its memory is the disk
+        }
+        part.write_at(&[1; 4096], 0).unwrap();
+        part.file().sync_all().unwrap();
+        let is_in_memory = || {
+            let mut read = [0; 4096];
+            let mut into = [io::IoSliceMut::new(&mut read)];
+            match rustix::io::preadv2(part.file(), &mut into, 0, rustix::io::ReadWriteFlags::NOWAIT) {
+                Ok(count) => count > 0,
+                Err(error) => error != Errno::AGAIN,
+            }
+        };
+        assert!(is_in_memory());
+        uncache(part.file()).unwrap();
+        assert!(!is_in_memory());
+    }
+
+    #[test]
     fn a_part_is_kept_and_removed() {
         let tmp = tempfile::tempdir().unwrap();
         let dir = open(tmp.path());

@@ -51,11 +51,11 @@ pub(super) struct Step<F> {
 }
 
 impl Hub {
-    /// Has a part's steps committed, each by itself; `asked` is how those stand to others that somebody waits for.
+    /// Has a part's steps committed, each by itself. A row says how a peer or a download stands at last: no older one may come
+    /// behind what somebody asked for.
     pub(super) fn submit_steps<F>(
         &mut self,
         steps: Vec<Step<F>>,
-        asked: Order,
         then: impl Fn(Box<F>) -> Then,
     ) -> Result<(), StoreError> {
         for step in steps {
@@ -63,7 +63,7 @@ impl Hub {
             if let Some(last) = follows.last_mut() {
                 *last = then(Box::new(step.follow));
             }
-            let order = if step.is_asked { asked } else { Order::After };
+            let order = if step.is_asked { Order::Behind } else { Order::After };
             self.submit(step.ops, Job { then: follows, order })?;
         }
         Ok(())
@@ -223,7 +223,7 @@ impl Hub {
             Then::CursorsListed(_, reply) => answer(reply, Err(store_failed(why))),
             Then::Kept(reply) => answer(reply, Err(store_failed(why))),
             Then::Download(follow) => self.downloads.on_failed(now(), *follow, &store_failed(why)),
-            Then::Peer(follow) => self.peers.on_failed((now(), Instant::now()), *follow, &store_failed(why)),
+            Then::Peer(follow) => self.peers.on_failed(Instant::now(), *follow, &store_failed(why)),
             Then::Nothing | Then::Received | Then::Settled { .. } => {}
         }
     }

@@ -4,7 +4,7 @@
 use super::commit::{Step, Then};
 use super::{Hub, now, orders};
 use crate::limits;
-use crate::store::{Order, StoreError};
+use crate::store::StoreError;
 use netkit_proto::time::Timestamp;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -58,10 +58,9 @@ impl Hub {
     /// Has committed what the download queue and the peers want committed; what there is no room for waits for an answer.
     pub(super) fn submit_all_steps(&mut self) -> Result<(), StoreError> {
         let steps = as_many(self.room(), &mut self.downloads.steps);
-        self.submit_steps(steps, Order::Free, Then::Download)?;
-        // A peer's row says how it stands at last: no older one may come behind what somebody asked for.
+        self.submit_steps(steps, Then::Download)?;
         let steps = as_many(self.room(), &mut self.peers.steps);
-        self.submit_steps(steps, Order::Behind, Then::Peer)
+        self.submit_steps(steps, Then::Peer)
     }
 
     /// How many jobs the store takes.

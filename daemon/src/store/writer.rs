@@ -160,7 +160,7 @@ impl WriterThread {
     /// Commits a group and tells what became of it.
     ///
     /// # Errors
-    /// Where SQLite does not go back to syncing each commit.
+    /// Where a sync failed, or SQLite does not go back to syncing each commit.
     fn serve(&mut self, group: Vec<Request>) -> rusqlite::Result<()> {
         let lone = group.len() == 1;
         let early = self.room.is_there() && comes_again(&group);
@@ -170,27 +170,15 @@ impl WriterThread {
         let answers = self.answer(group);
         let _ = self.answers.blocking_send(Completion { answers, stats: self.stats });
         if early {
-            if let Err(error) = self.room.sync() {
-                // The kernel tells that once, and may have let go of what it could not write: it is written elsewhere.
-                tracing::warn!(%error, "can't sync receipts; the write-ahead log is written back whole");
-                self.write_back()?;
-            }
+            // The kernel tells that once, and may let go of what it could not write: with a hole in the log nothing behind
+            // it would be there after a crash.
+            self.room.sync().map_err(unsynced)?;
             self.db.pragma_update(None, "synchronous", "FULL")?;
         }
         if lone {
             self.room.make(); // where many share a commit, its time does not matter to them
         }
         Ok(())
-    }
-
-    /// Has all that is committed in the database itself, synced, and the write-ahead log empty.
-    ///
-    /// # Errors
-    /// Those of SQLite, or that a reader is at it.
-    fn write_back(&mut self) -> rusqlite::Result<()> {
-        let is_busy: bool = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
-        if is_busy { Err(rusqlite::Error::SqliteFailure(busy, None)) } else { Ok(()) }
     }
 
     /// Commits what may be tried of a group; an answer for each job.
@@ -274,6 +262,11 @@ impl WriterThread {
 /// in between, the message goes to the peer once more, which has it and gives its receipt again.
 fn comes_again(group: &[Request]) -> bool {
     group.iter().flat_map(|request| &request.ops).all(|op| matches!(op, Op::Delivered(..)))
+}
+
+fn unsynced(error: std::io::Error) -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+    rusqlite::Error::SqliteFailure(code, Some(format!("syncing the write-ahead log: {error}")))
 }
 
 /// Everything that waits behind `first`, up to one transaction's worth.

@@ -89,7 +89,8 @@ impl FromStr for Source {
                 let (dir, last) = path.rsplit_once('/').unwrap_or(("", path));
                 let (wanted, path) = match (last, Pattern::of(last)) {
                     ("", _) => (Wanted::Tree, dir),
-                    (_, None) if dir.is_empty() => (Wanted::Tree, path),
+                    // A number is rather a port, of an address without http:// or tcp://.
+                    (_, None) if dir.is_empty() && !is_number(path) => (Wanted::Tree, path),
                     (_, Some(pattern)) => (Wanted::Matching(pattern), dir),
                     (_, None) => (Wanted::File, path),
                 };
@@ -98,12 +99,18 @@ impl FromStr for Source {
                     Ok(path) if path.components().count() >= least => {
                         Ok(Source::Peer { name: name.parse()?, id_prefix, path, wanted })
                     }
-                    _ => wrong("write PEER:SHARE/path, of a directory PEER:SHARE/path/, without . and .."),
+                    _ => wrong(
+                        "write PEER:SHARE/path, of a directory PEER:SHARE/path/, of a share PEER:SHARE/, without . and ..",
+                    ),
                 }
             }
             _ => wrong("write https://…, tcp://HOST:PORT/NAME or PEER:SHARE/path"),
         }
     }
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_http(text: &str) -> bool {
@@ -202,6 +209,7 @@ mod tests {
             ("http://me:secret@a/b", "a password in a URL"),
             ("isos/debian.iso", "write https://"),
             ("bob:", "write https://"),
+            ("localhost:8080", "write PEER:SHARE/path"),
             ("bob:isos/../x", "write PEER:SHARE/path"),
             ("bob:/isos/x", "write PEER:SHARE/path"),
             ("bob:*", "write PEER:SHARE/path"),

@@ -93,7 +93,7 @@ struct Reader<'a> {
     decoder: Decoder,
     batch: Batch<'a>,
     entry: Entry,
-    /// Datagrams that had come when it was told last how the link is.
+    /// What had come when it was told last how the link is.
     heard: u64,
 }
 
@@ -158,13 +158,15 @@ impl Reader<'_> {
 
     /// Tells how the link is, where something came on it since that was told last.
     fn pulse(&mut self) {
-        let heard = self.connection.stats().udp_rx.datagrams;
-        if std::mem::replace(&mut self.heard, heard) == heard {
+        let heard = silence::heard(&self.connection.stats());
+        if heard == self.heard {
             return;
         }
         let address = canonical(self.connection.remote_address());
         let pulse = LinkReport::Pulse(self.batch.link, self.connection.rtt(), address);
-        let _ = self.batch.links.reports.try_send(pulse); // the next one comes soon
+        if self.batch.links.reports.try_send(pulse).is_ok() {
+            self.heard = heard;
+        }
     }
 
     /// The peer will say no more: it should tell why at once.

@@ -68,6 +68,9 @@ impl Mailbox {
 
     pub(super) fn refused(&self, says: Vec<u64>, code: RefusalCode) {
         let mut waiting = self.lock();
+        if waiting.parting.is_some() {
+            return; // it is to end, and more may come until it has
+        }
         waiting.refused.extend(says.into_iter().map(|n| (n, code)));
         let is_full = waiting.refused.len() > limits::LINK_REFUSALS;
         drop(waiting);

@@ -127,7 +127,8 @@ pub(super) async fn run(
             }
         }
     }
-    // What the hub ordered before the end is said.
+    // What the hub ordered before the end is said; it hears that nothing more is taken.
+    orders.close();
     while let Ok(order) = orders.try_recv() {
         links.on_order(order, &mut tasks);
     }

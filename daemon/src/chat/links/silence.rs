@@ -40,12 +40,18 @@ struct Counts {
     frames: u64,
     /// Datagrams that went out.
     sent: u64,
-    /// Datagrams that came.
+    /// See [`heard`].
     heard: u64,
 }
 
 fn counts(stats: &ConnectionStats) -> Counts {
-    Counts { frames: stats.frame_tx.stream, sent: stats.udp_tx.datagrams, heard: stats.udp_rx.datagrams }
+    Counts { frames: stats.frame_tx.stream, sent: stats.udp_tx.datagrams, heard: heard(stats) }
+}
+
+/// What came of the peer itself: one of these frames is in each packet that is sent for a reason of its own. A datagram
+/// can be anybody's until it is decrypted.
+pub(super) fn heard(stats: &ConnectionStats) -> u64 {
+    stats.frame_rx.acks + stats.frame_rx.ping + stats.frame_rx.stream
 }
 
 #[derive(Debug)]

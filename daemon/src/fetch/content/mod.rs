@@ -255,6 +255,12 @@ impl Content {
         blocks == Some(self.done.len() as u64) && self.proof.as_ref().is_some_and(Proof::is_whole)
     }
 
+    /// What the disk did not take may be anything: the next time all is read that is there.
+    pub(super) fn distrust(&mut self) {
+        self.about.boot.clear();
+        self.about.complete = None;
+    }
+
     /// Whether every block that is there was read, or came, since the file was opened.
     pub(super) fn is_seen(&self) -> bool {
         self.is_seen

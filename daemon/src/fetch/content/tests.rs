@@ -215,3 +215,24 @@ fn a_file_of_which_blocks_are_lost_is_complete_no_more() {
         (None, std::slice::from_ref(&(BLOCK..size)))
     );
 }
+
+#[test]
+fn what_the_disk_may_not_have_taken_is_read_the_next_time() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (size, bytes) = (3 * BLOCK, sample(3 * BLOCK));
+    let reopen = || PartFile::reopen(&dir(tmp.path()), 1).unwrap().unwrap();
+    for is_trusted in [true, false] {
+        let mut content = Content::new(PartFile::create(&dir(tmp.path()), 1).unwrap(), "boot").unwrap();
+        content.about.size = Some(size);
+        write(&mut content, &bytes[..2 * BLOCK as usize], 0);
+        if !is_trusted {
+            content.distrust();
+        }
+        let noted = content.ledger.to_note(&content.about);
+        content.file().write_at(b"lost", BLOCK + 100).unwrap();
+        drop(content);
+        let again = Content::resume(reopen(), noted.part, &noted.blocks, "boot").unwrap();
+        let first = if is_trusted { 2 * BLOCK } else { BLOCK };
+        assert_eq!((again.missing(size)[0].start, again.is_seen()), (first, !is_trusted));
+    }
+}

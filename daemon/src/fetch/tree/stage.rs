@@ -7,6 +7,7 @@ use crate::fetch::disk;
 use crate::fetch::task::{Break, Task};
 use crate::files::{Naming, PartFile, Stage, TargetDir, part_name, uncache};
 use crate::hub::orders::{Done, Failed, StageRow, StagedFile};
+use crate::limits;
 use netkit_proto::files::checksum::Algorithm;
 use netkit_proto::path::SafePath;
 use netkit_proto::rpc::code::Kind;
@@ -93,7 +94,8 @@ pub(super) fn begin(task: &Task, entries: &[Entry]) -> Result<Beginning, Break> 
         }
     }
     let part = task.start.part.as_ref().and_then(|(part, _)| part.within.as_ref());
-    let part = part.filter(|path| wanted.contains_key(path));
+    let is_large = |entry: &&Entry| !entry.is_dir && entry.size > limits::FETCH_SMALL;
+    let part = part.filter(|path| wanted.get(path).is_some_and(is_large));
     let part = part.and_then(|path| path.parent().join(part_name(id).as_bytes()).ok());
     let mut dirs: HashSet<SafePath> =
         entries.iter().filter(|entry| entry.is_dir).map(|entry| entry.path.clone()).collect();

@@ -86,6 +86,7 @@ impl Peers {
             heard: now,
             lost: None,
             silent: None,
+            is_answering: true,
             rtt: None,
             said: 0,
             said_bytes: 0,

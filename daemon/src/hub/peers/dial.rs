@@ -103,6 +103,7 @@ impl Peer {
             self.dialing.hurry(instant);
         }
         link.silent = Some(instant + 2 * limits::LINK_SILENCE);
+        link.is_answering = false;
     }
 
     /// The link leads nowhere any more, as it seems.

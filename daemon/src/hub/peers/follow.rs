@@ -71,16 +71,10 @@ impl Peers {
     }
 
     /// A step that somebody asked for could not be committed.
-    pub(in crate::hub) fn on_failed(
-        &mut self,
-        (now, instant): (Timestamp, Instant),
-        follow: Follow,
-        error: &Error,
-    ) {
+    pub(in crate::hub) fn on_failed(&mut self, instant: Instant, follow: Follow, error: &Error) {
         match follow {
             Follow::Posted(posting) => {
                 self.no_longer_posting(&posting);
-                self.known_all_the_same(now, &posting.made_known);
                 answer(posting.reply, Err(error.clone()));
             }
             Follow::Changed(id, _, reply) => {

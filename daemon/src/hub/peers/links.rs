@@ -23,7 +23,7 @@ impl Peers {
         if let Some(link) = report.heard_on()
             && let Some(kept) = self.linked(link).and_then(|peer| peer.link.as_mut())
         {
-            kept.heard = now;
+            (kept.heard, kept.is_answering) = (now, true);
         }
         match report {
             LinkReport::Up { link, peer, address, dial, hello } => {
@@ -254,13 +254,13 @@ impl Peers {
         if peer.link.as_ref().is_none_or(|kept| kept.id != link) {
             return; // another one is kept
         }
-        // Who says why it goes was there; who does not answer was so until it did for the last time.
-        let heard = peer.link.take().map_or(now, |kept| kept.heard);
-        peer.row.seen = if matches!(parting, Parting::Lost(_)) { heard } else { now };
-        peer.turns_away = *parting == Parting::Blocked && peer.row.trust != Trust::Blocked;
+        let kept = peer.link.take();
+        let (heard, by_us) = kept.map_or((now, false), |kept| (kept.heard, kept.is_over));
+        peer.row.seen = peer.row.seen.max(heard);
+        peer.turns_away = *parting == Parting::Blocked && !by_us;
         // What was said and is not stored is said again; what is being stored here may be heard again: it is passed over.
         match parting {
-            Parting::Blocked if peer.row.trust == Trust::Blocked => {} // by us
+            Parting::Blocked | Parting::Busy if by_us => {}
             Parting::Blocked => {
                 peer.trouble = Some("it does not want this box".to_owned());
                 peer.dialing.failed(instant, None);

@@ -74,6 +74,8 @@ struct Link {
     lost: Option<Lost>,
     /// Nothing comes on it, although there is something to answer; until then, if that is not told again.
     silent: Option<Instant>,
+    /// Something came on it since that was told last.
+    is_answering: bool,
     rtt: Option<Duration>,
     /// How many of the letters were said on it, from the first on, and their bytes.
     said: usize,

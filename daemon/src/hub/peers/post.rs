@@ -27,8 +27,6 @@ pub(in crate::hub) struct Posting {
     peers: Vec<PeerId>,
     /// Whom its sender is told that it goes to.
     to: Vec<String>,
-    /// Strangers of those, who are known from then on.
-    pub(super) made_known: Vec<PeerId>,
     pub(super) reply: Reply<Queued>,
 }
 
@@ -58,14 +56,13 @@ impl Peers {
                 };
                 self.now_posting(&to, letter.text.len());
                 let peers = to.clone();
-                let mut ops = self.make_known(now, &to);
-                let made_known = ops.iter().filter_map(|op| match op {
-                    Op::PeerSet(row) => Some(row.id),
-                    _ => None,
-                });
-                let made_known = made_known.collect();
-                ops.push(Op::Post { event, to, letter: letter.clone(), key });
-                let follow = Follow::Posted(Posting { letter, peers, to: named, made_known, reply });
+                // Before the message, and whatever becomes of that.
+                let known = self.make_known(now, &to);
+                if !known.is_empty() {
+                    self.note(known);
+                }
+                let ops = vec![Op::Post { event, to, letter: letter.clone(), key }];
+                let follow = Follow::Posted(Posting { letter, peers, to: named, reply });
                 self.steps.push(Step { ops, follow, is_asked: true });
             }
         }
@@ -168,20 +165,6 @@ impl Peers {
             }
         }
         ops
-    }
-
-    /// A message was not committed, nor that those it was for are known: that they are, now. Where somebody changes that at
-    /// this moment, their word holds.
-    pub(super) fn known_all_the_same(&mut self, now: Timestamp, made_known: &[PeerId]) {
-        for &id in made_known {
-            let is_known = |peer: &&Peer| peer.row.trust == Trust::Known && peer.changing == 0;
-            if let Some(peer) = self.peers.get(&id).filter(is_known) {
-                let facts = PeerFacts { peer: self.label(id), id };
-                let ops =
-                    vec![Op::PeerSet(Box::new(peer.row.clone())), Op::Append(now, Event::PeerKnown(facts))];
-                self.note(ops);
-            }
-        }
     }
 
     /// A message is committed, or was before under its key.

@@ -50,7 +50,7 @@ impl Peers {
     fn shown(&self, instant: Instant, peer: &Peer) -> Shown {
         let mut addresses: BTreeMap<_, How> = BTreeMap::new();
         let linked = peer.link.as_ref().map(|link| link.address);
-        let answering = peer.link.as_ref().filter(|link| !link.is_silent(instant));
+        let answering = peer.link.as_ref().filter(|link| link.is_answering || !link.is_silent(instant));
         let hosts = self.hosts.values().filter(|host| host.row.peer == Some(peer.row.id) && host.is_asked());
         let added: Vec<SocketAddr> = hosts.filter_map(Host::address).collect();
         let before = |at: &SocketAddr| if added.contains(at) { How::Added } else { How::Before };
@@ -63,7 +63,7 @@ impl Peers {
         let mut addresses: Vec<PeerAddress> =
             addresses.into_iter().map(|(address, how)| PeerAddress { address, how }).collect();
         addresses.sort_by_key(|address| (address.how, address.address));
-        let seen = peer.link.as_ref().map_or(peer.row.seen, |link| link.heard);
+        let seen = peer.link.as_ref().map_or(peer.row.seen, |link| link.heard.max(peer.row.seen));
         let is_seen = seen.0 > 0;
         Shown {
             peer: self.label(peer.row.id),

@@ -54,7 +54,7 @@ fn check_url(url: &str) -> Result<(), Error> {
         }
         // A slash too many hides it from whoever looks between the first two and the next.
         Ok(parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
-            let why = "a password in a URL would be shown to all who may see the queue";
+            let why = "a user or a password in a URL would be shown to all who may see the queue";
             Err(Error::new(Kind::InvalidParams, why))
         }
         Ok(parsed) if parsed.host_str().is_some_and(|host| !host.is_empty()) => Ok(()),

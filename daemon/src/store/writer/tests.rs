@@ -63,30 +63,6 @@ fn a_failure_that_somebody_is_told_holds_up_nothing() {
 }
 
 #[test]
-fn all_that_is_committed_is_written_back_and_the_log_is_empty() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("netkit.db");
-    let (mut writer, mut told) = writer(&path);
-    writer.serve(vec![receipt()]).unwrap();
-    told.try_recv().unwrap();
-    let log = || dir.path().join("netkit.db-wal").metadata().unwrap().len();
-    assert!(log() > 0);
-    // Not while somebody reads what was there before: then the store stops.
-    let reader = open_writer(&path).unwrap();
-    reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
-    writer.serve(vec![receipt()]).unwrap();
-    writer.db.busy_timeout(Duration::ZERO).unwrap();
-    assert!(writer.write_back().is_err());
-    reader.execute_batch("COMMIT").unwrap();
-    writer.write_back().unwrap();
-    assert_eq!(log(), 0);
-    let alone = dir.path().join("alone.db");
-    std::fs::copy(&path, &alone).unwrap();
-    let events = "SELECT count(*) FROM events";
-    assert_eq!(open_writer(&alone).unwrap().query_row(events, [], |row| row.get(0)), Ok(2));
-}
-
-#[test]
 fn what_waits_for_a_peer_goes_with_it_whatever_is_committed_together() {
     let dir = tempfile::tempdir().unwrap();
     let (mut writer, _told) = writer(&dir.path().join("netkit.db"));

@@ -123,7 +123,7 @@ fn a_peer_that_can_not_be_removed_is_what_it_was() {
     let (reply, _) = oneshot::channel();
     me.peers.on_command(me.now, PeerCommand::Block("bob".into(), reply));
     me.peers.steps.clear(); // not committed either
-    me.peers.on_failed((me.now, me.instant), step.follow, &Error::new(Kind::NoSpace, "the disk is full"));
+    me.peers.on_failed(me.instant, step.follow, &Error::new(Kind::NoSpace, "the disk is full"));
     assert_eq!(removed.try_recv().unwrap().unwrap_err().kind(), Kind::NoSpace);
     me.turn();
     assert_eq!(me.closed(), [(2, Parting::Renewed)], "the next one begins anew");
@@ -184,7 +184,7 @@ fn who_is_blocked_while_something_is_sent_to_it_stays_so_on_the_disk_too() {
     me.up(1, 9, "bob");
     let mut failed = block(&mut me);
     let step = me.peers.steps.pop().unwrap();
-    me.peers.on_failed((me.now, me.instant), step.follow, &Error::new(Kind::NoSpace, "the disk is full"));
+    me.peers.on_failed(me.instant, step.follow, &Error::new(Kind::NoSpace, "the disk is full"));
     failed.try_recv().unwrap().unwrap_err();
     me.send("bob", "x").unwrap();
     assert_eq!(me.shown(9).trust, Trust::Known);
@@ -198,7 +198,7 @@ fn who_became_known_by_what_could_not_be_sent_is_known_on_the_disk_too() {
     me.peers.on_sighting(me.now, me.instant, bob);
     let mut sent = me.ask(Route::Peer { name: name("bob"), prefix: None }, "x", None);
     let step = me.peers.steps.pop().unwrap();
-    me.peers.on_failed((me.now, me.instant), step.follow, &Error::new(Kind::NoSpace, "full"));
+    me.peers.on_failed(me.instant, step.follow, &Error::new(Kind::NoSpace, "full"));
     sent.try_recv().unwrap().unwrap_err();
     assert!(me.peers.steps.iter().all(|step| !step.is_asked), "it is tried until it succeeds");
     me.turn();

@@ -4,7 +4,7 @@ use super::*;
 
 impl Box5 {
     /// A known peer announces itself at these addresses.
-    fn seen(&mut self, peer: u8, addresses: &[SocketAddr]) {
+    pub(super) fn seen(&mut self, peer: u8, addresses: &[SocketAddr]) {
         let (peer, name, addresses) = (id(peer), name("bob"), addresses.to_vec());
         self.peers.on_sighting(self.now, self.instant, Sighting::Seen { peer, name, addresses });
         self.pass(Duration::ZERO);

@@ -70,7 +70,7 @@ fn what_is_being_committed_counts() {
     let mut answer = me.ask(Route::All, "x", None);
     assert_eq!(me.peers.posting, (1, 1));
     let step = me.peers.steps.pop().unwrap();
-    me.peers.on_failed((me.now, me.instant), step.follow, &Error::new(Kind::NoSpace, "full"));
+    me.peers.on_failed(me.instant, step.follow, &Error::new(Kind::NoSpace, "full"));
     assert_eq!((answer.try_recv().unwrap().unwrap_err().kind(), me.peers.posting), (Kind::NoSpace, (0, 0)));
 }
 
@@ -117,7 +117,7 @@ fn what_is_being_committed_for_a_peer_counts_as_its_own() {
         (0..limits::LETTERS_PER_PEER + 3).map(|_| me.ask(to("p0")(), "x", None)).collect();
     assert_eq!(me.peers.posting.0, limits::LETTERS_PER_PEER);
     for step in std::mem::take(&mut me.peers.steps) {
-        me.peers.on_failed((me.now, me.instant), step.follow, &Error::new(Kind::NoSpace, "full"));
+        me.peers.on_failed(me.instant, step.follow, &Error::new(Kind::NoSpace, "full"));
     }
     let failed = |answer: &mut Answered| answer.try_recv().unwrap().unwrap_err().kind() == Kind::NoSpace;
     assert_eq!(

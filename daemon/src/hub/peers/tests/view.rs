@@ -53,9 +53,17 @@ fn a_peer_was_seen_when_something_of_it_was_heard() {
     assert_eq!(me.shown(9).seen, Some(heard), "that it was lost is nothing of it");
     assert_eq!(me.shown(9).linked_since, None);
     me.up(2, 9, "bob");
+    let up = me.now;
     me.pass(Duration::from_secs(1));
     me.report(LinkReport::Down(2, Parting::Stopping));
-    assert_eq!(me.shown(9).seen, Some(me.now), "it said so");
+    assert_eq!(me.shown(9).seen, Some(up), "to some seconds");
+    // What it announced since then counts.
+    me.up(3, 9, "bob");
+    me.pass(Duration::from_secs(20));
+    me.seen(9, &[at(9)]);
+    assert_eq!(me.shown(9).seen, Some(me.now));
+    me.report(LinkReport::Down(3, Parting::Lost("it does not answer".into())));
+    assert_eq!(me.shown(9).seen, Some(me.now));
 }
 
 #[test]
@@ -65,4 +73,12 @@ fn whom_we_block_is_not_said_to_have_blocked_us() {
     assert_eq!(me.closed(), [(1, Parting::Blocked)]);
     me.report(LinkReport::Down(1, Parting::Blocked));
     assert_eq!((me.shown(9).linked, me.shown(9).trouble), (false, None));
+    // Nor does who is trusted again before that is over.
+    let mut me = Box5::linked(9, None);
+    me.command(|reply| PeerCommand::Block("bob".into(), reply)).unwrap();
+    me.trust("bob");
+    me.report(LinkReport::Down(1, Parting::Blocked));
+    assert_eq!(me.shown(9).trouble, None);
+    me.pass(Duration::from_secs(1));
+    assert_eq!(me.dialled().len(), 1, "it is looked for");
 }
