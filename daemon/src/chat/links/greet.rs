@@ -8,6 +8,7 @@ use crate::identity::tls;
 use crate::limits;
 use netkit_proto::chat::frame::{Decoder, Frame, VERSION, encode};
 use netkit_proto::ids::PeerId;
+use netkit_proto::name::PeerName;
 use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream, VarInt, WriteError};
 use rustls::pki_types::CertificateDer;
 use std::collections::HashMap;
@@ -25,6 +26,8 @@ pub(super) struct Greeted {
     pub decoder: Decoder,
     /// What we said of ourselves counts as seen.
     pub introduction: watch::Receiver<Introduction>,
+    /// The rooms that we said to be in: they may be others by now.
+    pub rooms: Vec<PeerName>,
 }
 
 /// A connection to a peer that proved who it is.
@@ -61,7 +64,8 @@ impl Proven {
 /// Exchanges hellos; whoever dialled opens the stream and speaks first.
 pub(super) async fn greet(links: &Links, proven: Proven, dialled: bool) -> Result<Greeted, Parting> {
     let mut introduction = links.introduction.clone();
-    let ours = ours(&introduction.borrow_and_update());
+    let introduced = introduction.borrow_and_update().clone();
+    let ours = ours(&introduced);
     let connection = &proven.connection;
     let streams = if dialled { connection.open_bi().await } else { connection.accept_bi().await };
     let (mut send, mut receive) = streams.map_err(parting)?;
@@ -73,7 +77,7 @@ pub(super) async fn greet(links: &Links, proven: Proven, dialled: bool) -> Resul
     if !dialled {
         send.write_all(&ours).await.map_err(write_failure)?;
     }
-    Ok(Greeted { proven, hello, send, receive, decoder, introduction })
+    Ok(Greeted { proven, hello, send, receive, decoder, introduction, rooms: introduced.rooms })
 }
 
 /// The frame that says what we are.

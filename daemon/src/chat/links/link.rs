@@ -10,6 +10,7 @@ use crate::limits;
 use bytes::Bytes;
 use netkit_proto::chat::frame::{Decoder, Frame, encode};
 use netkit_proto::files::manifest::from_hex;
+use netkit_proto::name::PeerName;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, WriteError};
 use std::pin::pin;
 use tokio::sync::watch;
@@ -17,12 +18,12 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 /// Carries a link until it ends; why it did.
 pub(super) async fn run(links: &Links, link: LinkId, greeted: Box<Greeted>, mailbox: &Mailbox) -> Parting {
-    let Greeted { proven: Proven { connection, entry, .. }, send, receive, decoder, introduction, .. } =
-        *greeted;
+    let Greeted { proven, send, receive, decoder, introduction, rooms, .. } = *greeted;
+    let Proven { connection, entry, .. } = proven;
     let batch = Batch { links, link, mailbox, said: Vec::new(), bytes: 0, stored: None };
     let mut reader =
         pin!(read(Reader { connection: connection.clone(), receive, decoder, batch, entry, heard: 0 }));
-    let mut writer = pin!(write(send, introduction, mailbox));
+    let mut writer = pin!(write(send, introduction, rooms, mailbox));
     let mut silence = pin!(silence::tell(links, link, &connection, mailbox));
     let mut overdue = pin!(async {
         mailbox.closing().await;
@@ -52,9 +53,14 @@ pub(super) async fn run(links: &Links, link: LinkId, greeted: Box<Greeted>, mail
     }
 }
 
-/// Writes what there is to say, until the link is to end and all is acknowledged, or until nothing can be written.
-async fn write(mut send: SendStream, mut introduction: watch::Receiver<Introduction>, mailbox: &Mailbox) {
-    let mut rooms = introduction.borrow().rooms.clone();
+/// Writes what there is to say, until the link is to end and all is acknowledged, or until nothing can be written. `rooms`
+/// are those that the peer was told.
+async fn write(
+    mut send: SendStream,
+    mut introduction: watch::Receiver<Introduction>,
+    mut rooms: Vec<PeerName>,
+    mailbox: &Mailbox,
+) {
     let mut has_introducer = true;
     let result: Result<(), WriteError> = async {
         loop {

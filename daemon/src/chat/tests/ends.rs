@@ -138,6 +138,16 @@ async fn links_from_where_nobody_is_allowed_any_more_end_and_others_go_on() {
 }
 
 #[tokio::test]
+async fn rooms_that_change_while_a_link_begins_are_told() {
+    for _ in 0..20 {
+        let (mut a, b, ..) = linked().await;
+        b.introduction.send_modify(|introduction| introduction.rooms.clear());
+        let told = a.report().await;
+        assert!(matches!(&told, LinkReport::Rooms(_, rooms) if rooms.is_empty()), "{told:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_hub_that_ended_ends_the_links() {
     let (a, mut b, ..) = linked().await;
     let Station { orders, reports, introduction, stop, thread, .. } = a;
