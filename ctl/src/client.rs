@@ -40,8 +40,8 @@ pub(crate) struct Client {
     until: Option<Instant>,
     /// What ends waiting for an answer when it can be read.
     interrupt: Option<OwnedFd>,
-    /// What is told where an answer takes long.
-    slow: String,
+    /// Whom netkitd asks itself before it answers.
+    whom: Option<String>,
 }
 
 impl Client {
@@ -59,8 +59,7 @@ impl Client {
             notifications: VecDeque::new(),
             until: None,
             interrupt: None,
-            slow: "netkitd does not answer; still waiting (is it stopped? systemctl status netkitd)"
-                .to_owned(),
+            whom: None,
         })
     }
 
@@ -72,8 +71,7 @@ impl Client {
 
     /// What is asked from now on netkitd asks of somebody else, whom it waits for.
     pub(crate) fn waits_for(&mut self, whom: &str) {
-        self.slow =
-            format!("still waiting for {whom}; netkitctl status tells whether netkitd itself answers");
+        self.whom = Some(whom.to_owned());
     }
 
     /// Calls a method and waits for what it answers.
@@ -209,6 +207,18 @@ impl Client {
         Ok(matches!(ready, Ready::Input(0)))
     }
 
+    /// What is told where an answer takes long.
+    fn slow(&self) -> String {
+        match &self.whom {
+            None => {
+                "netkitd does not answer; still waiting (is it stopped? systemctl status netkitd)".to_owned()
+            }
+            Some(whom) => {
+                format!("still waiting for {whom}; netkitctl status tells whether netkitd itself answers")
+            }
+        }
+    }
+
     /// The socket, and what ends waiting for it.
     fn inputs(&self) -> Vec<BorrowedFd<'_>> {
         std::iter::once(self.fd()).chain(self.interrupt.as_ref().map(AsFd::as_fd)).collect()
@@ -242,7 +252,7 @@ impl Client {
             match wait::readable(&inputs, None, deadline)? {
                 Ready::Input(0) => return Ok(()),
                 Ready::Deadline if self.until.is_none_or(|until| until > Instant::now()) => {
-                    say(&self.slow);
+                    say(&self.slow());
                     tell_at = None;
                 }
                 Ready::Deadline => return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer")),

@@ -45,12 +45,11 @@ pub(super) fn judge(
         let why = format!("{host} sends the file packed ({encoding:?}), which it was asked not to do");
         return Err(Failed::new(Kind::Refused, why).hint("ask its operator for the file as it is"));
     }
+    if let Some(size) = size.filter(|&size| status == StatusCode::OK && i64::try_from(size).is_err()) {
+        let why = format!("{host} announces {size} bytes, and no file has so many");
+        return Err(Failed::new(Kind::TooLarge, why).hint("the server is wrong; ask its operator"));
+    }
     match (status, ask) {
-        (StatusCode::OK, _) if size.is_some_and(|size| i64::try_from(size).is_err()) => {
-            let size = size.unwrap_or_default();
-            let why = format!("{host} announces {size} bytes, and no file has so many");
-            Err(Failed::new(Kind::TooLarge, why).hint("the server is wrong; ask its operator"))
-        }
         (StatusCode::OK, _) => {
             let ranges = text(headers, ACCEPT_RANGES).is_some_and(|units| units.contains("bytes"));
             let about = About { size, validator, gives_parts: ranges };

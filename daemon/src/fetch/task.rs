@@ -232,9 +232,8 @@ impl Task {
             let verified = prepare::verify(task, &content, blake3)?;
             let file = OpenFile::complete(content.file().file());
             if let Err(error) = content.file().sync() {
-                // What the disk did not take may be gone from memory, too: the next try reads all of it again.
-                let about = PartRow { boot: String::new(), complete: None, ..content.about.clone() };
-                return Ok(Err((about, disk::failed(&task.path, &error))));
+                content.distrust();
+                return Ok(Err((content.about, disk::failed(&task.path, &error))));
             }
             let is_there = content.file().dir().is_still_of(&task.start.target);
             if !is_there.map_err(|error| disk::failed(&task.path, &error))? {

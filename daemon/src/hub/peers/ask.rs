@@ -208,9 +208,7 @@ impl Peers {
             while let Some(op) = self.give_up(now, id, 0, blocked) {
                 ops.push(op);
             }
-            if !ops.is_empty() {
-                self.note(ops);
-            }
+            self.note(ops);
         }
     }
 

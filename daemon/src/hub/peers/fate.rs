@@ -63,8 +63,6 @@ impl Peers {
         let expired = |message, peer, maybe_delivered| Event::Expired { message, peer, maybe_delivered };
         let give_up = |(id, at)| self.give_up(now, id, at, expired);
         let ops: Vec<Op> = overdue.into_iter().filter_map(give_up).collect();
-        if !ops.is_empty() {
-            self.note(ops);
-        }
+        self.note(ops);
     }
 }

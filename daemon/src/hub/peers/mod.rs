@@ -295,7 +295,9 @@ impl Peers {
     }
 
     fn note(&mut self, ops: Vec<Op>) {
-        self.steps.push(Step { ops, follow: Follow::Noted, is_asked: false });
+        if !ops.is_empty() {
+            self.steps.push(Step { ops, follow: Follow::Noted, is_asked: false });
+        }
     }
 
     fn insert(&mut self, peer: Peer) {

@@ -58,9 +58,7 @@ impl Peers {
                 let peers = to.clone();
                 // Before the message, and whatever becomes of that.
                 let known = self.make_known(now, &to);
-                if !known.is_empty() {
-                    self.note(known);
-                }
+                self.note(known);
                 let ops = vec![Op::Post { event, to, letter: letter.clone(), key }];
                 let follow = Follow::Posted(Posting { letter, peers, to: named, reply });
                 self.steps.push(Step { ops, follow, is_asked: true });
@@ -186,9 +184,7 @@ impl Peers {
                     let event = refused(entry.seq, self.label(id), reason, false);
                     given_up.push(Op::GiveUp(now, id, n, event));
                 }
-                if !given_up.is_empty() {
-                    self.note(given_up);
-                }
+                self.note(given_up);
             }
             Outcome::Repeated(id) => answer(reply, Ok(Queued { id: Seq(id), repeated: true, to })),
             _ => answer(reply, Err(crate::hub::commit::key_conflict())),
